@@ -1,0 +1,2 @@
+//! Solid pods: sign-in, discovery, resources, access rules, notifications.
+#![forbid(unsafe_code)]

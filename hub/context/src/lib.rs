@@ -1,0 +1,2 @@
+//! JSON-LD @contexts: bundled, fetched, cached, compiled; expand, compact, explain.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The append-only, hash-chained record of decisions, disclosures, withdrawals and acknowledgements.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! What an adapter is: the traits Source, Sink, Grants, Notices and Health, and its capabilities.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Administration and consent API, health and metrics.
+#![forbid(unsafe_code)]

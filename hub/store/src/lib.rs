@@ -1,0 +1,2 @@
+//! Entity tables, append-only streams and keyed documents; one Batch is one transaction over all three.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The waybill program.
+#![forbid(unsafe_code)]
+fn main() {}
