@@ -1,0 +1,134 @@
+//! `cargo xtask test`: peers, house rules, every test, every fault switch, one summary.
+
+use crate::report::{Counts, minutes};
+use crate::{faults, peer, tidy};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Runs everything. Whether all of it held.
+pub fn run(arguments: &[String]) -> Result<bool, String> {
+    let (mine, theirs) = match arguments.iter().position(|a| a == "--") {
+        Some(at) => (&arguments[..at], &arguments[at + 1..]),
+        None => (arguments, &[][..]),
+    };
+    let mut with_faults = true;
+    for argument in mine {
+        match argument.as_str() {
+            "--no-faults" => with_faults = false,
+            other => return Err(format!("`{other}` is not an option of test")),
+        }
+    }
+
+    println!("== peers");
+    let (peers, peer_time) = timed(peer::setup);
+    let environment: Vec<(String, String)> = peers
+        .iter()
+        .filter_map(|p| p.ready.as_ref().ok().map(|path| (p.variable(), path.display().to_string())))
+        .collect();
+    for p in &peers {
+        match &p.ready {
+            Ok(path) => println!("{} is ready at {}", p.name, path.display()),
+            Err(why) => println!("{} is missing: {why}", p.name),
+        }
+    }
+
+    println!("== tidy");
+    let (tidy_held, tidy_time) = timed(tidy::run);
+    let tidy_held = tidy_held?;
+
+    println!("== compile");
+    let (compiled, compile_time) = timed(|| compile(&environment));
+    if !compiled? {
+        summary(&[("compile", compile_time), ("peers", peer_time), ("tidy", tidy_time)], &peers);
+        println!("the tests do not compile: none was run");
+        return Ok(false);
+    }
+
+    println!("== tests");
+    let (outcome, test_time) = timed(|| tests(&environment, theirs));
+    let (counts, tests_held) = outcome?;
+
+    let list = faults::load()?;
+    let mut not_noticed = Vec::new();
+    let mut fault_time = Duration::ZERO;
+    if with_faults && !list.is_empty() {
+        println!("== fault switches");
+        (not_noticed, fault_time) = timed(|| faults::run(&list, &environment));
+    }
+
+    summary(
+        &[("compile", compile_time), ("tests", test_time), ("peers", peer_time), ("tidy", tidy_time), ("faults", fault_time)],
+        &peers,
+    );
+    if !tidy_held {
+        println!("tidy: the house rules are not kept (see above)");
+    }
+    if with_faults {
+        println!("fault switches: {} of {} noticed by their tests", list.len() - not_noticed.len(), list.len());
+    } else {
+        println!("fault switches: left out (--no-faults)");
+    }
+    for what in &not_noticed {
+        println!("  {what}");
+    }
+    let missing = peers.iter().filter(|p| p.ready.is_err()).count();
+    let peers_held = missing == 0 || !peer::strict();
+    if !peers_held {
+        println!("CI=true: {missing} missing peer(s) are a failure");
+    }
+    println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
+    Ok(tidy_held && tests_held && counts.failed == 0 && counts.passed > 0 && not_noticed.is_empty() && peers_held)
+}
+
+/// Builds every test binary, so that the time of compiling is known apart from the time of running.
+fn compile(environment: &[(String, String)]) -> Result<bool, String> {
+    crate::cargo()
+        .args(["test", "--workspace", "--no-run"])
+        .envs(environment.iter().map(|(k, v)| (k, v)))
+        .status()
+        .map(|s| s.success())
+        .map_err(|e| format!("cargo test could not start: {e}"))
+}
+
+/// Runs every test binary, passing its output on line by line while counting.
+fn tests(environment: &[(String, String)], arguments: &[String]) -> Result<(Counts, bool), String> {
+    let mut child = crate::cargo()
+        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(arguments)
+        .envs(environment.iter().map(|(k, v)| (k, v)))
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("cargo test could not start: {e}"))?;
+    let mut counts = Counts::default();
+    if let Some(stdout) = child.stdout.take() {
+        let mut out = std::io::stdout();
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
+            out.write_all(&line).and_then(|()| out.flush()).map_err(|e| e.to_string())?;
+            counts.add_line(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    }
+    let status = child.wait().map_err(|e| e.to_string())?;
+    Ok((counts, status.success()))
+}
+
+fn summary(times: &[(&str, Duration)], peers: &[peer::PeerStatus]) {
+    println!("\n== summary");
+    for (what, time) in times {
+        println!("{what:<8} {}", minutes(*time));
+    }
+    for p in peers {
+        if let Err(why) = &p.ready {
+            println!("skipped: everything that needs {} ({why})", p.name);
+        }
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let done = work();
+    (done, start.elapsed())
+}
