@@ -1,0 +1,8 @@
+//! Keys, signatures, canonical JSON and sealing.
+
+mod it {
+    mod jcs;
+    mod jws;
+    mod ring;
+    mod seal;
+}
