@@ -83,11 +83,7 @@ pub fn es_number(number: f64) -> Option<String> {
     if number == 0.0 {
         return Some("0".to_owned());
     }
-    // Rust prints the shortest digits that read back as the same double, as ECMAScript asks; only the layout differs.
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e')?;
-    let exponent: i32 = exponent.parse().ok()?;
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let (digits, exponent) = shortest(number.abs())?;
     let count = i32::try_from(digits.len()).ok()?;
     let point = exponent + 1;
     let mut out = String::new();
@@ -113,4 +109,29 @@ pub fn es_number(number: f64) -> Option<String> {
         let _ = write!(out, "e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
     Some(out)
+}
+
+/// The shortest decimal digits that read back as `number`, and the exponent of the first. Rust finds them as ECMAScript asks, but where
+/// two are equally near it takes the upper one and ECMAScript the even one.
+fn shortest(number: f64) -> Option<(String, i32)> {
+    let (mut digits, exponent) = split(&format!("{number:e}"))?;
+    let count = digits.len();
+    let halfway = |places: usize| {
+        let (exact, _) = split(&format!("{number:.places$e}"))?;
+        let rest = exact.get(count..)?.strip_prefix('5')?;
+        rest.bytes().all(|b| b == b'0').then(|| exact[..count].to_owned())
+    };
+    // No double has more than 767 significant digits; the first look is the cheap one.
+    if let Some(lower) = halfway(count + 8).and_then(|_| halfway(770))
+        && lower.ends_with(['0', '2', '4', '6', '8'])
+        && format!("{}.{}e{exponent}", &lower[..1], &lower[1..]).parse() == Ok(number)
+    {
+        digits = lower;
+    }
+    Some((digits, exponent))
+}
+
+fn split(scientific: &str) -> Option<(String, i32)> {
+    let (mantissa, exponent) = scientific.split_once('e')?;
+    Some((mantissa.chars().filter(|c| *c != '.').collect(), exponent.parse().ok()?))
 }
