@@ -30,6 +30,7 @@ pub(crate) enum Op {
     Truncate { stream: String, before: u64 },
     PutDoc { space: String, key: String, payload: Vec<u8>, due: Option<DateTime> },
     DeleteDoc { space: String, key: String },
+    DeleteDocAt { space: String, key: String, revision: u64 },
     RaiseEpoch { note: Vec<u8> },
     Settle,
 }
@@ -125,6 +126,13 @@ impl Batch {
     /// Deletes the document; nothing happens when there is none.
     pub fn delete_doc(&mut self, space: &str, key: &str) -> &mut Self {
         self.ops.push(Op::DeleteDoc { space: space.to_owned(), key: key.to_owned() });
+        self
+    }
+
+    /// Removes a document if it still has this revision; else it stays, and the batch goes on. So a row of work ends that was done, and
+    /// one that was written again meanwhile stays due.
+    pub fn delete_doc_at(&mut self, space: &str, key: &str, revision: u64) -> &mut Self {
+        self.ops.push(Op::DeleteDocAt { space: space.to_owned(), key: key.to_owned(), revision });
         self
     }
 

@@ -88,6 +88,12 @@ pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime) 
                 let n = conn.prepare_cached("DELETE FROM document WHERE space=?1 AND key=?2")?.execute([&space, &key])?;
                 done.committed.deleted += n as u64;
             }
+            Op::DeleteDocAt { space, key, revision } => {
+                let n = conn
+                    .prepare_cached("DELETE FROM document WHERE space=?1 AND key=?2 AND revision=?3")?
+                    .execute(params![&space, &key, revision])?;
+                done.committed.deleted += n as u64;
+            }
             Op::RaiseEpoch { note } => {
                 let epoch = conn
                     .prepare_cached("UPDATE meta SET value=value+1 WHERE key='epoch' RETURNING value")?
