@@ -14,47 +14,57 @@ pub enum Candidates {
     All,
     /// The Entity has one of these identifiers.
     Ids(Vec<String>),
+    /// The Entity's identifier starts so.
+    IdPrefix(String),
+    /// The Entity has this scope, or one below it when `below`.
+    Scope {
+        /// The path, with its leading slash.
+        path: String,
+        /// Whether scopes below it count too.
+        below: bool,
+    },
     /// The Entity has one of these types.
     Types(Vec<String>),
     /// The Entity has an Attribute of this expanded name.
     HasAttr(String),
-    /// An instance has a number term from `min` to `max`, both included (may be infinite).
+    /// An instance has a number term from `lo` to `hi`, both included (may be infinite).
     NumRange {
         /// The Attribute.
         attr: String,
         /// The least.
-        min: f64,
+        lo: f64,
         /// The greatest.
-        max: f64,
+        hi: f64,
     },
-    /// An instance has one of these text terms.
+    /// An instance has this text term.
     TextEq {
         /// The Attribute.
         attr: String,
-        /// The texts.
-        any_of: Vec<String>,
+        /// The text.
+        text: String,
     },
-    /// An instance has a time term from `from` to `until`, both included.
+    /// An instance has a time term from `lo` to `hi`, both included, in microseconds since the epoch.
     TimeRange {
         /// The Attribute.
         attr: String,
         /// The earliest.
-        from: Option<DateTime>,
+        lo: i64,
         /// The latest.
-        until: Option<DateTime>,
+        hi: i64,
+    },
+    /// An instance has this truth value.
+    BoolEq {
+        /// The Attribute.
+        attr: String,
+        /// The value.
+        value: bool,
     },
     /// The bounding box of an instance's geometry and this one share a point. Degrees, WGS 84.
     BBox {
         /// The Attribute.
         attr: String,
-        /// The least longitude.
-        west: f64,
-        /// The least latitude.
-        south: f64,
-        /// The greatest longitude.
-        east: f64,
-        /// The greatest latitude.
-        north: f64,
+        /// West, south, east, north.
+        bounds: [f64; 4],
     },
     /// All of these.
     And(Vec<Candidates>),
@@ -102,14 +112,17 @@ impl Candidates {
         match self {
             Self::All => true,
             Self::Ids(ids) => ids.iter().any(|id| id == doc.id()),
+            Self::IdPrefix(prefix) => doc.id().starts_with(prefix.as_str()),
+            Self::Scope { path, below } => {
+                doc.scopes().any(|s| s.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || (*below && rest.starts_with('/'))))
+            }
             Self::Types(types) => doc.types().any(|t| types.iter().any(|want| want == t)),
             Self::HasAttr(attr) => doc.spans().iter().any(|s| doc.name(s) == attr),
-            Self::NumRange { attr, min, max } => any_terms(doc, attr, |t| t.numbers.iter().any(|n| n >= min && n <= max)),
-            Self::TextEq { attr, any_of } => any_terms(doc, attr, |t| t.texts.iter().any(|text| any_of.contains(text))),
-            Self::TimeRange { attr, from, until } => {
-                any_terms(doc, attr, |t| t.times.iter().any(|at| from.is_none_or(|f| *at >= f) && until.is_none_or(|u| *at <= u)))
-            }
-            Self::BBox { attr, west, south, east, north } => {
+            Self::NumRange { attr, lo, hi } => any_terms(doc, attr, |t| t.numbers.iter().any(|n| n >= lo && n <= hi)),
+            Self::TextEq { attr, text } => any_terms(doc, attr, |t| t.texts.contains(text)),
+            Self::TimeRange { attr, lo, hi } => any_terms(doc, attr, |t| t.times.iter().any(|at| (*lo..=*hi).contains(&at.micros()))),
+            Self::BoolEq { attr, value } => any_terms(doc, attr, |t| t.bools.contains(value)),
+            Self::BBox { attr, bounds: [west, south, east, north] } => {
                 any_terms(doc, attr, |t| t.bbox.is_some_and(|[w, s, e, n]| w <= *east && e >= *west && s <= *north && n >= *south))
             }
             Self::And(all) => all.iter().all(|c| c.holds(doc)),
@@ -135,6 +148,8 @@ pub struct Terms {
     pub texts: Vec<String>,
     /// Times.
     pub times: Vec<DateTime>,
+    /// Truth values.
+    pub bools: Vec<bool>,
     /// West, south, east, north.
     pub bbox: Option<[f64; 4]>,
 }
@@ -174,11 +189,12 @@ impl Terms {
         };
         match inner {
             Look::Number(n) => self.numbers.push(n),
+            Look::Bool(b) => self.bools.push(b),
             Look::Text(t) => {
                 self.times.extend(DateTime::parse(&t).ok());
                 self.texts.push(t.into_owned());
             }
-            Look::Null | Look::Bool(_) | Look::Array(_) | Look::Object(_) => {}
+            Look::Null | Look::Array(_) | Look::Object(_) => {}
         }
     }
 }

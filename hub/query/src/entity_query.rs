@@ -1,7 +1,7 @@
 //! A whole query for Entities (clause 5.7.2).
 
 use crate::{Candidates, GeoQuery, OrderBy, Pattern, Projection, Q, QueryError, ScopeQuery, TypeSelection};
-use waybill_model::EntityDoc;
+use waybill_model::{EntityDoc, Iri};
 
 /// The largest page.
 pub const MAX_LIMIT: usize = 1000;
@@ -26,7 +26,8 @@ impl EntitySelector {
     }
     fn candidates(&self) -> Candidates {
         let ids = if self.ids.is_empty() { Candidates::All } else { Candidates::Ids(self.ids.clone()) };
-        Candidates::and([ids, self.types.as_ref().map_or(Candidates::All, TypeSelection::candidates)])
+        let prefix = self.id_pattern.as_ref().and_then(Pattern::prefix).map_or(Candidates::All, Candidates::IdPrefix);
+        Candidates::and([ids, prefix, self.types.as_ref().map_or(Candidates::All, TypeSelection::candidates)])
     }
 }
 
@@ -94,7 +95,7 @@ impl EntityQuery {
 
     /// Whether `doc` is a result. The caller hands in the document as the recipient may see it.
     pub fn matches(&self, doc: &EntityDoc) -> bool {
-        (self.selectors.is_empty() || self.selectors.iter().any(|s| s.matches(doc)))
+        self.fits_type_and_id(doc)
             && (self.datasets.0.is_empty() || doc.spans().iter().any(|s| self.datasets.admits(doc.dataset_id(s))))
             && self.projection.wants(doc)
             && self.scope.as_ref().is_none_or(|s| s.matches(doc))
@@ -107,7 +108,23 @@ impl EntityQuery {
         let selected = if self.selectors.is_empty() { Candidates::All } else { Candidates::or(self.selectors.iter().map(EntitySelector::candidates)) };
         let attrs = self.projection.attrs.as_ref().map_or(Candidates::All, |list| Candidates::or(list.iter().cloned().map(Candidates::HasAttr)));
         let q = self.q.as_ref().map_or(Candidates::All, Q::candidates);
-        Candidates::and([selected, attrs, q, self.geo.as_ref().map_or(Candidates::All, GeoQuery::candidates)])
+        let scope = self.scope.as_ref().map_or(Candidates::All, ScopeQuery::candidates);
+        Candidates::and([selected, attrs, q, scope, self.geo.as_ref().map_or(Candidates::All, GeoQuery::candidates)])
+    }
+
+    /// Whether identifier and types of `doc` are those asked for: what can be told without looking at Attributes.
+    pub fn fits_type_and_id(&self, doc: &EntityDoc) -> bool {
+        self.selectors.is_empty() || self.selectors.iter().any(|s| s.matches(doc))
+    }
+
+    /// Types of which every result has at least one; empty when there may be results of any type.
+    pub fn type_names(&self) -> Vec<Iri> {
+        let mut all = Vec::new();
+        for selector in &self.selectors {
+            let Some(names) = selector.types.as_ref().and_then(TypeSelection::needed) else { return Vec::new() };
+            all.extend(names.iter().filter_map(|n| Iri::new(n).ok()));
+        }
+        all
     }
 
     /// Whether it asks for nothing that narrows it (clause 5.7.2.4): a type, an Attribute, a geo-query. Identifiers alone do not.

@@ -107,7 +107,7 @@ impl GeoQuery {
         if grow > 0.0 && (west < -180.0 || east > 180.0) {
             return Candidates::HasAttr(attr);
         }
-        Candidates::BBox { attr, west, south, east, north }
+        Candidates::BBox { attr, bounds: [west, south, east, north] }
     }
 }
 

@@ -30,6 +30,16 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
+    /// The text that everything it matches begins with, when it is anchored and begins with plain characters.
+    pub(crate) fn prefix(&self) -> Option<String> {
+        let text = self.as_str().strip_prefix('^').filter(|t| !t.contains('|'))?;
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '-' | '_' | '#' | '@');
+        let mut prefix: String = text.chars().take_while(plain).collect();
+        if text[prefix.len()..].starts_with(['*', '?', '{', '+']) {
+            prefix.pop();
+        }
+        (!prefix.is_empty()).then_some(prefix)
+    }
     /// Its text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

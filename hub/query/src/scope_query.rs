@@ -1,7 +1,7 @@
 //! The scope query language (clause 4.19): `/A/B`, `+` for one level, a trailing `#` for what is below.
 
-use crate::QueryError;
 use crate::cursor::Cursor;
+use crate::{Candidates, QueryError};
 use waybill_model::EntityDoc;
 
 /// Which scopes an Entity must have one of.
@@ -40,6 +40,21 @@ impl ScopeQuery {
             Self::Path { levels, below } => doc.scopes().any(|s| fits(levels, *below, s)),
             Self::And(all) => all.iter().all(|s| s.matches(doc)),
             Self::Or(any) => any.iter().any(|s| s.matches(doc)),
+        }
+    }
+
+    pub(crate) fn candidates(&self) -> Candidates {
+        match self {
+            Self::Path { levels, below } => {
+                // An index knows whole levels: what stands before the first `+`, and all below it.
+                let known: Vec<&str> = levels.iter().map_while(Option::as_deref).collect();
+                if known.is_empty() {
+                    return Candidates::All;
+                }
+                Candidates::Scope { path: format!("/{}", known.join("/")), below: *below || known.len() < levels.len() }
+            }
+            Self::And(all) => Candidates::and(all.iter().map(Self::candidates)),
+            Self::Or(any) => Candidates::or(any.iter().map(Self::candidates)),
         }
     }
 }

@@ -60,6 +60,16 @@ impl TypeSelection {
         }
     }
 
+    /// Names of which every selected Entity has at least one; nothing when it may have any type.
+    pub(crate) fn needed(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Any => None,
+            Self::Type(t) => Some(vec![t]),
+            Self::And(all) => all.iter().find_map(Self::needed),
+            Self::Or(any) => any.iter().map(Self::needed).collect::<Option<Vec<_>>>().map(|lists| lists.concat()),
+        }
+    }
+
     pub(crate) fn candidates(&self) -> Candidates {
         match self {
             Self::Any => Candidates::All,

@@ -101,15 +101,13 @@ fn comparison_candidates(c: &Comparison) -> Candidates {
 fn equal_candidates(attr: &str, operand: &Operand) -> Candidates {
     match operand {
         Operand::One(Literal::Text { raw, expanded }) => {
-            let mut any_of = vec![raw.clone()];
-            if expanded != raw {
-                any_of.push(expanded.clone());
-            }
-            Candidates::TextEq { attr: attr.to_owned(), any_of }
+            let texts = [raw, expanded].into_iter().take(1 + usize::from(raw != expanded));
+            Candidates::or(texts.map(|t| Candidates::TextEq { attr: attr.to_owned(), text: t.clone() }))
         }
         Operand::One(Literal::Uri(text) | Literal::Date(text) | Literal::Clock(text)) => {
-            Candidates::TextEq { attr: attr.to_owned(), any_of: vec![text.clone()] }
+            Candidates::TextEq { attr: attr.to_owned(), text: text.clone() }
         }
+        Operand::One(Literal::Bool(value)) => Candidates::BoolEq { attr: attr.to_owned(), value: *value },
         Operand::One(one) => range_candidates(attr, Some(one), Some(one)),
         Operand::Range(low, high) => range_candidates(attr, Some(low), Some(high)),
         Operand::List(list) => Candidates::or(list.iter().map(|o| equal_candidates(attr, o))),
@@ -121,11 +119,11 @@ fn range_candidates(attr: &str, low: Option<&Literal>, high: Option<&Literal>) -
     match (low, high) {
         (Some(Literal::Number(_)) | None, Some(Literal::Number(_)) | None) => {
             let number = |l: Option<&Literal>, or| if let Some(Literal::Number(n)) = l { *n } else { or };
-            Candidates::NumRange { attr: attr.to_owned(), min: number(low, f64::NEG_INFINITY), max: number(high, f64::INFINITY) }
+            Candidates::NumRange { attr: attr.to_owned(), lo: number(low, f64::NEG_INFINITY), hi: number(high, f64::INFINITY) }
         }
         (Some(Literal::Time(_)) | None, Some(Literal::Time(_)) | None) => {
-            let time = |l: Option<&Literal>| if let Some(Literal::Time(t)) = l { Some(*t) } else { None };
-            Candidates::TimeRange { attr: attr.to_owned(), from: time(low), until: time(high) }
+            let time = |l: Option<&Literal>, or| if let Some(Literal::Time(t)) = l { t.micros() } else { or };
+            Candidates::TimeRange { attr: attr.to_owned(), lo: time(low, i64::MIN), hi: time(high, i64::MAX) }
         }
         _ => Candidates::HasAttr(attr.to_owned()),
     }

@@ -64,9 +64,12 @@ pub(crate) fn entity() -> impl Strategy<Value = EntityDoc> {
     };
     let point = proptest::option::of((-180i32..=180, -90i32..=90));
     let types = prop_oneof![Just(vec!["A"]), Just(vec!["B"]), Just(vec!["A", "B"])];
-    (types, attribute("p"), attribute("q"), point, 0..3u8).prop_map(|(types, p, q, point, id)| {
+    (types, attribute("p"), attribute("q"), point, 0..3u8, proptest::option::of(prop_oneof![Just("/A"), Just("/A/B"), Just("/AB")])).prop_map(|(types, p, q, point, id, scope)| {
         let types: Vec<_> = types.into_iter().map(expand).collect();
         let mut e = json!({"id": format!("urn:e:{id}"), "type": types});
+        if let Some(scope) = scope {
+            e["scope"] = json!([scope]);
+        }
         for (name, list) in [p, q].into_iter().flatten() {
             e[name] = list;
         }
@@ -114,9 +117,11 @@ proptest! {
     }
 
     #[test]
-    fn candidates_are_a_superset(d in entity(), q in proptest::option::of(q_text()), types in prop_oneof![Just("A"), Just("A;B"), Just("A|B"), Just("*")], geo in proptest::option::of((0..3usize, -180i32..=180, -90i32..=90, 0u32..8_000_000))) {
+    fn candidates_are_a_superset(d in entity(), q in proptest::option::of(q_text()), types in prop_oneof![Just("A"), Just("A;B"), Just("A|B"), Just("*")], scope in proptest::option::of(prop_oneof![Just("/A"), Just("/A/#"), Just("/A/+"), Just("/+/B|/A")]), pattern in proptest::option::of(prop_oneof![Just("^urn:e:[01]"), Just("^urn:e:0?"), Just("e:1")]), geo in proptest::option::of((0..3usize, -180i32..=180, -90i32..=90, 0u32..8_000_000))) {
         let mut query = EntityQuery::of_types(TypeSelection::parse(types, &expand).expect("types"));
         query.q = q.map(|t| Q::parse(&t, &expand).expect("q"));
+        query.scope = scope.map(|t| ScopeQuery::parse(t).expect("scopeQ"));
+        query.selectors[0].id_pattern = pattern.map(|t| Pattern::parse("idPattern", t).expect("a pattern"));
         query.geo = geo.map(|(rel, x, y, m)| {
             let rel = [format!("near;maxDistance=={m}"), "within".into(), "intersects".into()][rel].clone();
             let square = format!("[[[{x},{y}],[{},{y}],[{},{}],[{x},{}],[{x},{y}]]]", x + 40, x + 40, y + 40, y + 40);
