@@ -1,2 +1,34 @@
 //! ODRL: parse, compile, decide, residual predicate; taxonomies; reference interpreter.
+//!
+//! [`parse`] reads a policy, [`compile`] refuses what is not understood and makes a [`Compiled`], [`Compiled::decide`] answers a
+//! [`Request`] in three-valued logic: a missing input never opens anything. [`Purposes`] is the taxonomy of purposes.
 #![forbid(unsafe_code)]
+
+mod ast;
+mod code;
+mod compile;
+mod diagnostic;
+mod dpv;
+mod eval;
+mod json;
+mod names;
+mod parse;
+mod profile;
+mod purposes;
+mod request;
+mod tri;
+mod vocab;
+mod windows;
+
+pub use ast::{Action, Asset, Atom, Combine, Conflict, Constraint, Logic, Operator, Party, Policy, PolicyKind, Rule, Value};
+pub use code::{Compiled, RuleKind};
+pub use compile::{MAX_CONDITIONS, MAX_DUTIES, MAX_RULES, compile};
+pub use diagnostic::Diagnostic;
+pub use eval::{Decision, Obligation};
+pub use json::{MAX_JSON_DEPTH, MAX_JSON_NODES, MAX_TEXT};
+pub use parse::{MAX_CONSTRAINT_DEPTH, parse};
+pub use profile::Profile;
+pub use purposes::{Purpose, Purposes, WAYBILL_PURPOSE};
+pub use request::{DutyState, Member, Request, Resolved, Target};
+pub use tri::Tri;
+pub use vocab::{ODRL, WAYBILL_PROFILE, operand};
