@@ -8,6 +8,8 @@ use waybill_model::{DateTime, EntityDoc, TenantId};
 pub(crate) type CheckFn = Box<dyn FnOnce(&Reader<'_>) -> Result<(), StoreError> + Send>;
 pub(crate) type AppendFn = Box<dyn FnOnce(u64, Option<&[u8]>) -> Vec<u8> + Send>;
 
+pub(crate) type ThenFn = Box<dyn FnOnce(&Reader<'_>) -> Result<Batch, StoreError> + Send>;
+
 pub(crate) enum Check {
     Version { tenant: TenantId, id: String, expected: Option<u64> },
     Doc { space: String, key: String, expected: Option<u64> },
@@ -33,6 +35,8 @@ pub(crate) enum Op {
     DeleteDocAt { space: String, key: String, revision: u64 },
     RaiseEpoch { note: Vec<u8> },
     Settle,
+    DeleteStream { stream: String },
+    Then(ThenFn),
 }
 
 /// One transaction over entities, streams and documents. Preconditions are checked first, against the state before the batch; then the
@@ -114,6 +118,19 @@ impl Batch {
     /// Forgets the stream's records before `before`. Its last record always stays.
     pub fn truncate_stream(&mut self, stream: &str, before: u64) -> &mut Self {
         self.ops.push(Op::Truncate { stream: stream.to_owned(), before });
+        self
+    }
+
+    /// Deletes the stream with all its records. Should it come into being again, its numbers run from 1 again.
+    pub fn delete_stream(&mut self, stream: &str) -> &mut Self {
+        self.ops.push(Op::DeleteStream { stream: stream.to_owned() });
+        self
+    }
+
+    /// Does what `make` returns, at this place among the steps. It runs on the writer thread and sees the state as the steps before it left
+    /// it; nothing comes between what it saw and what it returns. It must be quick. When it fails, so does the whole batch.
+    pub fn then(&mut self, make: impl FnOnce(&Reader<'_>) -> Result<Batch, StoreError> + Send + 'static) -> &mut Self {
+        self.ops.push(Op::Then(Box::new(make)));
         self
     }
 

@@ -47,7 +47,17 @@ pub struct Applied {
 }
 
 pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime) -> Result<Applied, StoreError> {
-    for check in batch.checks {
+    let mut done = Applied { committed: Committed::default(), raised: Vec::new() };
+    check(conn, batch.checks, now)?;
+    done.committed.revision = conn
+        .prepare_cached("UPDATE meta SET value=value+1 WHERE key='commits' RETURNING value")?
+        .query_row([], |row| row.get(0))?;
+    steps(conn, names, batch.ops, now, &mut done)?;
+    Ok(done)
+}
+
+fn check(conn: &Connection, checks: Vec<Check>, now: DateTime) -> Result<(), StoreError> {
+    for check in checks {
         match check {
             Check::Version { tenant, id, expected } => {
                 if live_version(conn, &tenant, &id, now)? != expected {
@@ -66,11 +76,12 @@ pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime) 
             Check::With(check) => check(&Reader::new(conn, now))?,
         }
     }
-    let revision = conn
-        .prepare_cached("UPDATE meta SET value=value+1 WHERE key='commits' RETURNING value")?
-        .query_row([], |row| row.get::<_, u64>(0))?;
-    let mut done = Applied { committed: Committed { revision, ..Committed::default() }, raised: Vec::new() };
-    for op in batch.ops {
+    Ok(())
+}
+
+fn steps(conn: &Connection, names: &mut Names, ops: Vec<Op>, now: DateTime, done: &mut Applied) -> Result<(), StoreError> {
+    let revision = done.committed.revision;
+    for op in ops {
         match op {
             Op::PutEntity(put) => done.committed.versions.push(put_entity(conn, names, &put)?),
             Op::DeleteEntity { tenant, id } => done.committed.deleted += u64::from(delete_entity(conn, names, &tenant, &id)?),
@@ -102,11 +113,22 @@ pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime) 
                 done.raised.push((epoch, note));
             }
             Op::Settle => {
-                conn.execute("DELETE FROM meta WHERE key='restored'", [])?;
+                conn.execute("DELETE FROM meta WHERE key IN ('restored', 'ledger_lost')", [])?;
+            }
+            Op::DeleteStream { stream } => {
+                let (id, _) = stream_head(conn, &stream)?;
+                let base = id << SEQ_BITS;
+                conn.prepare_cached("DELETE FROM stream WHERE k>=?1 AND k<?2")?.execute([base, base + (1 << SEQ_BITS)])?;
+                conn.prepare_cached("DELETE FROM stream_name WHERE id=?1")?.execute([id])?;
+            }
+            Op::Then(make) => {
+                let more = make(&Reader::new(conn, now))?;
+                check(conn, more.checks, now)?;
+                steps(conn, names, more.ops, now, done)?;
             }
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 struct Old {

@@ -94,7 +94,8 @@ fn inclusive(attr: &str, lo: &Key, hi: &Key) -> (String, Vec<Value>) {
 /// The bounds of a value condition: Attribute, and the lowest and highest key.
 fn range(filter: &Filter) -> Option<(String, Vec<Value>)> {
     Some(match filter {
-        Filter::NumRange { attr, lo, hi } => inclusive(attr, &Key::num(*lo), &Key::num(*hi)),
+        // One step wider: a reader of decimal text may be off by one unit in the last place, and may not miss its own bound.
+        Filter::NumRange { attr, lo, hi } => inclusive(attr, &Key::num(lo.next_down()), &Key::num(hi.next_up())),
         Filter::TextEq { attr, text } => inclusive(attr, &Key::text(text), &Key::text(text)),
         Filter::TimeRange { attr, lo, hi } => inclusive(attr, &Key::time(*lo), &Key::time(*hi)),
         Filter::BoolEq { attr, value } => inclusive(attr, &Key::bool(*value), &Key::bool(*value)),
