@@ -3,3 +3,15 @@
 mod basics;
 #[path = "it/common.rs"]
 mod common;
+#[path = "it/concurrent.rs"]
+mod concurrent;
+#[path = "it/durable.rs"]
+mod durable;
+#[path = "it/expiry.rs"]
+mod expiry;
+#[path = "it/files.rs"]
+mod files;
+#[path = "it/model.rs"]
+mod model;
+#[path = "it/restore.rs"]
+mod restore;

@@ -57,7 +57,7 @@ fn a_precondition_that_fails_undoes_all_of_its_batch_and_nothing_else() {
         refused(again(&|b| { b.check(|_| Err(StoreError::conflict("balance"))); }));
         let state = read(store, |r| Ok((r.version(&tenant(), "urn:a")?, r.stream_head("s")?, r.doc("d", "k")?.unwrap().payload)));
         assert_eq!(state, (Some(1), 1, b"v".to_vec()));
-        let mut good = again(&|b| { b.expect_version(&tenant(), "urn:a", Some(1); }));
+        let mut good = again(&|b| { b.expect_version(&tenant(), "urn:a", Some(1)); });
         good.expect_doc("d", "k", Some(done.revision)).check(|r| {
             assert_eq!(r.stream_head("s")?, 1);
             Ok(())
