@@ -5,30 +5,39 @@
 #![forbid(unsafe_code)]
 
 mod ast;
+pub mod bench_support;
 mod code;
 mod compile;
 mod diagnostic;
 mod dpv;
 mod eval;
+mod explain;
 mod json;
 mod names;
 mod parse;
 mod profile;
 mod purposes;
+pub mod reference;
 mod request;
+mod residual;
+mod set;
 mod tri;
 mod vocab;
 mod windows;
+mod write;
 
 pub use ast::{Action, Asset, Atom, Combine, Conflict, Constraint, Logic, Operator, Party, Policy, PolicyKind, Rule, Value};
 pub use code::{Compiled, RuleKind};
 pub use compile::{MAX_CONDITIONS, MAX_DUTIES, MAX_RULES, compile};
 pub use diagnostic::Diagnostic;
 pub use eval::{Decision, Obligation};
+pub use explain::{Cause, Explanation, Reason, RuleReport};
 pub use json::{MAX_JSON_DEPTH, MAX_JSON_NODES, MAX_TEXT};
 pub use parse::{MAX_CONSTRAINT_DEPTH, parse};
 pub use profile::Profile;
 pub use purposes::{Purpose, Purposes, WAYBILL_PURPOSE};
 pub use request::{DutyState, Member, Request, Resolved, Target};
+pub use residual::{Condition, Fact, FactKind, Residual};
+pub use set::{PolicyId, PolicySet, SetDecision};
 pub use tri::Tri;
 pub use vocab::{ODRL, WAYBILL_PROFILE, operand};

@@ -3,7 +3,8 @@
 use crate::diagnostic::Diagnostic;
 use crate::dpv::{DPV, DPV_PURPOSES};
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 /// The namespace of our own purposes.
 pub const WAYBILL_PURPOSE: &str = "https://w3id.org/waybill/purpose#";
@@ -33,9 +34,12 @@ pub struct Purpose {
     pub top: bool,
 }
 
-/// A taxonomy of purposes with the order "is covered by", by version of the scheme.
+/// A taxonomy of purposes with the order "is covered by", by version of the scheme. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Purposes {
+pub struct Purposes(Arc<Taxonomy>);
+
+#[derive(Debug)]
+struct Taxonomy {
     version: u32,
     all: Vec<Purpose>,
     index: HashMap<Box<str>, u16>,
@@ -66,10 +70,14 @@ struct Concept {
 }
 
 impl Purposes {
-    /// The scheme that comes with the program, and DPV 2.3.
+    /// The scheme that comes with the program, and DPV 2.3. It is read once; every call gives the same.
     pub fn bundled() -> Self {
-        // INVARIANT: the text is part of the program and a test reads it; an empty taxonomy would cover nothing, so it is closed too.
-        Self::from_json(SCHEME).unwrap_or_else(|_| Self { version: 1, all: Vec::new(), index: HashMap::new(), cover: Vec::new() })
+        static BUNDLED: LazyLock<Purposes> = LazyLock::new(|| {
+            // INVARIANT: the text is part of the program and a test reads it; an empty taxonomy would cover nothing, so it is closed too.
+            let none = || Purposes(Arc::new(Taxonomy { version: 1, all: Vec::new(), index: HashMap::new(), cover: Vec::new() }));
+            Purposes::from_json(SCHEME).unwrap_or_else(|_| none())
+        });
+        BUNDLED.clone()
     }
 
     /// Reads a scheme in the form of `schemas/vocabulary/purpose.json`; DPV's purposes are added.
@@ -118,22 +126,22 @@ impl Purposes {
             up[usize::from(a)].push((usize::from(b), u16::try_from(since).unwrap_or(NEVER - 1)));
         }
         let cover = closure(&up).ok_or_else(|| fault("the broader purposes form a circle".to_owned()))?;
-        Ok(Self { version: scheme.version, all, index, cover })
+        Ok(Self(Arc::new(Taxonomy { version: scheme.version, all, index, cover })))
     }
 
     /// The newest version of the scheme.
     pub fn version(&self) -> u32 {
-        self.version
+        self.0.version
     }
 
     /// All purposes, DPV's included.
     pub fn iter(&self) -> impl Iterator<Item = &Purpose> {
-        self.all.iter()
+        self.0.all.iter()
     }
 
     /// The purpose of this name.
     pub fn get(&self, iri: &str) -> Option<&Purpose> {
-        self.index.get(iri).map(|i| &self.all[usize::from(*i)])
+        self.0.index.get(iri).map(|i| &self.0.all[usize::from(*i)])
     }
 
     /// Whether this purpose is too broad to be agreed to. A name that is not known is no top concept, and covers nothing either.
@@ -151,16 +159,16 @@ impl Purposes {
     }
 
     pub(crate) fn find(&self, iri: &str) -> Option<u16> {
-        self.index.get(iri).copied()
+        self.0.index.get(iri).copied()
     }
 
     pub(crate) fn at(&self, index: u16) -> Option<&Purpose> {
-        self.all.get(usize::from(index))
+        self.0.all.get(usize::from(index))
     }
 
     /// The first version in which `narrow` lay below `broad`; [`u16::MAX`] for never.
     pub(crate) fn since(&self, broad: u16, narrow: u16) -> u16 {
-        self.cover.get(usize::from(narrow) * self.all.len() + usize::from(broad)).copied().unwrap_or(NEVER)
+        self.0.cover.get(usize::from(narrow) * self.0.all.len() + usize::from(broad)).copied().unwrap_or(NEVER)
     }
 
     /// Whether `narrow` lies below `broad` in any version.
@@ -184,8 +192,8 @@ fn closure(up: &[Vec<(usize, u16)>]) -> Option<Vec<u16>> {
             }
         }
     }
-    let distinct: HashSet<(usize, usize)> = (0..n).flat_map(|a| (0..n).map(move |b| (a, b))).filter(|(a, b)| a < b && cover[a * n + b] != NEVER && cover[b * n + a] != NEVER).collect();
-    distinct.is_empty().then_some(cover)
+    let circle = (0..n).any(|a| (a + 1..n).any(|b| cover[a * n + b] != NEVER && cover[b * n + a] != NEVER));
+    (!circle).then_some(cover)
 }
 
 /// `CombatClimateChange` → `Combat climate change`.

@@ -2,6 +2,10 @@
 
 mod it {
     mod decide;
+    mod explain;
+    mod laws;
+    mod many;
     mod parsing;
     mod purposes;
+    mod suite;
 }
