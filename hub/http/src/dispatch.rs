@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use waybill_model::{Clock, Problem};
@@ -143,7 +144,13 @@ async fn run(
     let facts = CallFacts { method: &head.method, target: &head.uri, headers: &head.headers, peer: connection.peer, base_url: &origin.base_url };
     let caller = authenticator.authenticate(&facts, state.clock.now()).await?;
     let limit = endpoint.options.max_body.unwrap_or(state.limits.body);
-    let body = read(body, limit, state.limits.body_timeout).await?;
+    let body = match read(body, limit, state.limits.body_timeout).await {
+        Ok(body) => body,
+        Err((problem, rest)) => {
+            linger(rest);
+            return Err(problem);
+        }
+    };
     let changing = !head.method.is_safe();
     let request = Request {
         method: if head.method == Method::HEAD { Method::GET } else { head.method.clone() },
@@ -191,14 +198,14 @@ async fn run(
     }
 }
 
-/// Reads a body whole. What declares itself too large is refused before a byte of it is read.
-async fn read(mut body: Incoming, limit: usize, within: std::time::Duration) -> Result<Bytes, Problem> {
+/// Reads a body whole; else says why, and gives back what is left. What declares itself too large is refused before a byte is read.
+async fn read(mut body: Incoming, limit: usize, within: Duration) -> Result<Bytes, (Problem, Incoming)> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
     let declared = body.size_hint();
     if declared.lower() > limit as u64 {
-        return Err(problems::body_too_large(limit));
+        return Err((problems::body_too_large(limit), body));
     }
     let reading = async {
         let mut first: Option<Bytes> = None;
@@ -222,7 +229,21 @@ async fn read(mut body: Incoming, limit: usize, within: std::time::Duration) -> 
         }
         Ok(first.unwrap_or_else(|| whole.freeze()))
     };
-    tokio::time::timeout(within, reading).await.unwrap_or_else(|_| Err(problems::read_timeout()))
+    let outcome = tokio::time::timeout(within, reading).await.unwrap_or_else(|_| Err(problems::read_timeout()));
+    outcome.map_err(|problem| (problem, body))
+}
+
+/// Throws away a little more of a refused body. Callers that read the answer only after they have sent everything would otherwise
+/// find their connection reset, and not the answer.
+fn linger(mut body: Incoming) {
+    const MOST: usize = 4 * 1024 * 1024;
+    tokio::spawn(tokio::time::timeout(Duration::from_secs(2), async move {
+        let mut left = MOST;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
+            left = rest;
+        }
+    }));
 }
 
 /// Turns an answer that the caller has already into 304 (RFC 9110 13.1.2, weak comparison).

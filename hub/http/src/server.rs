@@ -219,8 +219,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<ServerTls>,
     let ended = match tls {
         None => {
             let mut http = hyper::server::conn::http1::Builder::new();
+            // Without `pipeline_flush`: it would keep back the answer to a head that could not be read.
             http.timer(TokioTimer::new())
-                .pipeline_flush(true)
                 .max_headers(limits.headers)
                 .max_header_size(limits.head_bytes)
                 .header_read_timeout(limits.head_timeout);
@@ -235,7 +235,6 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<ServerTls>,
             let mut http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             http.http1()
                 .timer(TokioTimer::new())
-                .pipeline_flush(true)
                 .max_headers(limits.headers)
                 .max_buf_size(limits.head_bytes.max(8192))
                 .header_read_timeout(limits.head_timeout);

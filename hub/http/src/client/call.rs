@@ -407,9 +407,7 @@ fn classify(error: &reqwest::Error, origin: &str) -> CallError {
 }
 
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
-    }
-    // An I/O error hides what it wraps from `source`.
-    error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
+    // An I/O error hides what it wraps from `source`, and there may be one inside another.
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
 }
