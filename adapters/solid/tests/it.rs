@@ -1,0 +1,12 @@
+//! Tests of the Solid adapter: conversions, access rules, sign-in, and the whole sequence against a real server.
+
+#[path = "support/css.rs"]
+mod css;
+mod it {
+    mod codec;
+    mod real;
+    mod rules;
+    mod sign_in;
+    mod webhook;
+    pub mod world;
+}
