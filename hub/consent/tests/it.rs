@@ -1,0 +1,1 @@
+//! Laws and fixtures of the consent room.
