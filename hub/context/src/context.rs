@@ -206,8 +206,16 @@ impl Context {
         self.active.terms.get(name)
     }
 
-    /// This @context as one local @context without references, for a JSON-LD processor.
-    pub(crate) fn flattened(&self) -> Value {
+    /// A value of `@context` without references, for a JSON-LD processor. A plain @context keeps its own text, one with the core is
+    /// flattened, since a processor would not let the core act last.
+    pub(crate) fn local_value(&self) -> Value {
+        if self.core.is_some() {
+            return self.flattened();
+        }
+        Value::Array(self.locals.iter().map(|l| l.body.as_deref().cloned().unwrap_or(Value::Null)).collect())
+    }
+
+    fn flattened(&self) -> Value {
         let mut out = Map::new();
         out.insert("@version".into(), json!(1.1));
         out.insert("@vocab".into(), json!(self.active.vocab));

@@ -338,7 +338,7 @@ impl Contexts {
             if let Some((body, _)) = self.held(url, false) {
                 return Ok(body);
             }
-            return Err(ContextError::invalid(url, "an @context is referred to by an http or https URL"));
+            return Err(ContextError::NotAvailable { url: url.to_owned(), reason: "only http and https URLs can be fetched".into() });
         }
         let (body, fresh_until) = match self.held(url, false) {
             Some(found) => found,
@@ -471,6 +471,37 @@ impl Contexts {
         self.hold(url, Arc::new(document), kind, None);
         self.drop_compiled();
         Ok(())
+    }
+
+    /// Puts the documents of a folder here: its `index.json` maps each URL to a file beside it. A core URL in it is passed over, since the core
+    /// is built in. Says how many were put.
+    ///
+    /// # Errors
+    /// [`ContextError::Invalid`] naming the file or the URL.
+    pub fn preload(&self, folder: &std::path::Path) -> Result<usize, ContextError> {
+        let read = |name: &str| -> Result<Value, ContextError> {
+            let path = folder.join(name);
+            let place = path.display().to_string();
+            let bytes = std::fs::read(&path).map_err(|e| ContextError::invalid(&place, e.to_string()))?;
+            if bytes.len() > self.0.limits.bytes {
+                return Err(ContextError::invalid(place, "the document is too large"));
+            }
+            serde_json::from_slice(&bytes).map_err(|e| ContextError::invalid(place, format!("the document is not JSON: {e}")))
+        };
+        let Value::Object(index) = read("index.json")? else {
+            return Err(ContextError::invalid("index.json", "it is an object that maps URLs to files"));
+        };
+        let mut count = 0;
+        for (url, file) in &index {
+            let Some(file) = file.as_str() else {
+                return Err(ContextError::invalid(url, "the file is named by a string"));
+            };
+            if CoreVersion::of_url(url).is_none() {
+                self.put(url, read(file)?, Kind::Hosted)?;
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// Forgets a document, in memory and where it is kept. Says whether there was one.

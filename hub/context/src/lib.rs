@@ -9,6 +9,7 @@ mod core;
 mod decode;
 mod encode;
 mod error;
+mod expand;
 mod hash;
 mod names;
 mod oracle;
@@ -22,4 +23,5 @@ pub use decode::{
     Change, DEPTH, Document, Form, Fragment, FragmentInstance, Nulls, Options, Part, decode_attribute, decode_entity, decode_fragment,
 };
 pub use encode::{ContextPlace, EncodeOptions, Format, Languages, default_geometry, encode_entity, encode_geojson};
+pub use expand::{compact_jsonld, expand_jsonld, expand_jsonld_generally, expands_streaming};
 pub use error::{ContextError, DecodeError, Fault, NGSI_LD_ERRORS};

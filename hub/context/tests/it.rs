@@ -3,5 +3,7 @@
 mod it {
     mod core;
     mod decode;
+    mod expand;
+    mod models;
     pub mod support;
 }

@@ -170,7 +170,7 @@ pub(super) fn decode(context: &Context, item: Item<'_, '_>, options: &Options) -
             // INVARIANT: a whole instance has a kind.
             let kind = written.kind.unwrap_or(AttributeKind::Property);
             if core_geo && kind != AttributeKind::GeoProperty {
-                return fault(Fault::Geometry, "4.7", "this Attribute of the core is a GeoProperty");
+                return fault(Fault::Geometry, "4.7.1", "this Attribute of the core is a GeoProperty");
             }
             spans.push(AttributeSpan {
                 name: at,

@@ -1,8 +1,8 @@
 //! Fragments: what a patch, an append or a merge brings (clause 5.4).
 
-use super::instance::{self, all, is_instance, name_of};
+use super::instance::{self, all, name_of};
 use super::value::is_marker;
-use super::{Decoded, Form, Halt, Nulls, Options, entity, fault};
+use super::{Decoded, Form, Halt, Nulls, Options, entity, fault, geo};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::tape::Item;
@@ -17,6 +17,8 @@ pub struct FragmentInstance {
     pub dataset_id: Option<String>,
     /// The instance as canonical JSON; it may lack `type` and the value member, and a member that goes is the string `urn:ngsi-ld:null`.
     pub text: String,
+    /// It has a value; without one it only changes other members.
+    pub valued: bool,
     /// The value is the NGSI-LD Null: the whole instance goes.
     pub deleted: bool,
     /// When it ends to exist.
@@ -116,12 +118,12 @@ fn change(context: &Context, item: Item<'_, '_>, options: &Options, patch: bool)
         kind: written.kind,
         dataset_id: written.dataset_id.map(|s| s.of(text).to_owned()),
         text: span.of(text).to_owned(),
+        valued: written.valued,
         deleted: written.deleted,
         expires_at: written.expires_at,
     };
-    let bare_patch = patch && options.form == Form::Standard && item.is_object() && !is_instance(context, item);
-    if bare_patch {
-        // Only sub-attributes, or an Attribute as it stands in an Entity document with its @context beside it.
+    if patch && options.form == Form::Standard && item.is_object() && !geo::is_geometry(item) {
+        // The document is the instance: it may have its @context beside it, and in a patch only sub-attributes.
         let written = patch_instance(context, item, options, &mut scratch)?;
         out.push(take(&scratch, Span { start: 0, end: scratch.len() as u32 }, &written));
     } else {
@@ -137,5 +139,5 @@ fn change(context: &Context, item: Item<'_, '_>, options: &Options, patch: bool)
 }
 
 fn patch_instance(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut String) -> Decoded<instance::Written> {
-    instance::instance(context, item, options, out, options.nulls == Nulls::Refused)
+    instance::instance(context, item, options, out, instance::Stand::Document)
 }

@@ -18,6 +18,7 @@ pub(super) struct Written {
     pub expires_at: Option<DateTime>,
     pub created_at: Option<DateTime>,
     pub modified_at: Option<DateTime>,
+    pub valued: bool,
     /// The value is the NGSI-LD Null: the instance goes.
     pub deleted: bool,
 }
@@ -157,12 +158,12 @@ fn single(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut St
     if options.form == Form::Simplified {
         let wrapped = ["languageMap", "vocab", "json"].iter().any(|name| sole(item, name).is_some());
         if wrapped {
-            return instance(context, item, options, out, true);
+            return instance(context, item, options, out, Stand::Inside);
         }
         return bare(context, item, options, out);
     }
     if item.is_object() && is_instance(context, item) {
-        return instance(context, item, options, out, true);
+        return instance(context, item, options, out, Stand::Inside);
     }
     bare(context, item, options, out)
 }
@@ -170,7 +171,7 @@ fn single(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut St
 /// A value without an instance around it: a geometry or a Property's value.
 fn bare(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut String) -> Decoded<Written> {
     let kind = if geo::is_geometry(item) { AttributeKind::GeoProperty } else { AttributeKind::Property };
-    let mut written = Written { kind: Some(kind), ..Written::default() };
+    let mut written = Written { kind: Some(kind), valued: true, ..Written::default() };
     if is_marker(item) {
         written.deleted = true;
     }
@@ -186,9 +187,16 @@ fn bare(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut Stri
     Ok(written)
 }
 
-/// Writes an instance given as an object. With `whole` it must have a value; a patch of an instance need not.
-pub(super) fn instance(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut String, whole: bool) -> Decoded<Written> {
-    let parts = parts(context, item)?;
+/// Where an instance stands: in an Entity or an Attribute, or as a document of its own, which may have an @context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    Inside,
+    Document,
+}
+
+/// Writes an instance given as an object. It must have a value, unless a patch is read.
+pub(super) fn instance(context: &Context, item: Item<'_, '_>, options: &Options, out: &mut String, stand: Stand) -> Decoded<Written> {
+    let parts = parts(context, item, stand)?;
     let mut written = Written::default();
     let implied = parts.value.as_ref().map(|(kind, name, value)| match (kind, name.as_ref()) {
         (AttributeKind::Property, "value") if geo::is_geometry(*value) => AttributeKind::GeoProperty,
@@ -201,7 +209,7 @@ pub(super) fn instance(context: &Context, item: Item<'_, '_>, options: &Options,
         let detail = format!("a {} has `{}`, not this", kind.as_str(), kind.value_member());
         return fault(Fault::Value, clause(kind), detail).map_err(|e| e.under(name));
     }
-    if whole && parts.value.is_none() && options.nulls == Nulls::Refused {
+    if parts.value.is_none() && options.nulls == Nulls::Refused {
         return match kind {
             Some(kind) => fault(Fault::Value, clause(kind), format!("a {} has no `{}`", kind.as_str(), kind.value_member())),
             None => fault(Fault::Value, "4.5.2", "the Attribute has no value"),
@@ -214,6 +222,7 @@ pub(super) fn instance(context: &Context, item: Item<'_, '_>, options: &Options,
         out.push('"');
     }
     written.kind = kind;
+    written.valued = parts.value.is_some();
     if let (Some(kind), Some((_, name, held))) = (kind, &parts.value) {
         comma(out);
         out.push('"');
@@ -277,7 +286,7 @@ fn clause(kind: AttributeKind) -> &'static str {
 }
 
 /// Sorts the members of an instance.
-fn parts<'t, 'a>(context: &Context, item: Item<'t, 'a>) -> Decoded<Parts<'t, 'a>> {
+fn parts<'t, 'a>(context: &Context, item: Item<'t, 'a>, stand: Stand) -> Decoded<Parts<'t, 'a>> {
     let mut out = Parts::default();
     for (key, value) in item.members() {
         // INVARIANT: a key is a string.
@@ -316,6 +325,7 @@ fn parts<'t, 'a>(context: &Context, item: Item<'t, 'a>) -> Decoded<Parts<'t, 'a>
             Some(Member::CreatedAt) => out.created_at.slot(Some(value)),
             Some(Member::ModifiedAt) => out.modified_at.slot(Some(value)),
             Some(Member::DeletedAt | Member::Output) => continue,
+            Some(Member::Context) if stand == Stand::Document => continue,
             Some(Member::Context) => return fault(Fault::Context, "5.5.7", "an @context stands in an Attribute").map_err(|e| e.under(&name)),
             Some(Member::Keyword) if matches!(name.as_ref(), "@nest" | "@reverse" | "@included" | "@graph" | "@index") => return Err(super::Halt::Odd),
             Some(Member::Id | Member::Keyword) => {
