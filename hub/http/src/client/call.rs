@@ -4,6 +4,7 @@ use super::auth::{AccessToken, Auth, TokenProvider};
 use super::error::{CallError, CallErrorKind};
 use super::guard::{Fault, Reach, RefusedAddress};
 use super::{Client, DpopKey};
+use crate::fault;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -279,7 +280,7 @@ impl Client {
                 return Err(refuse("a redirect from https to http is not followed"));
             }
             // Credentials are for the origin they were meant for.
-            if next.origin() != url.origin() {
+            if next.origin() != url.origin() && !fault::off("http-redirect-credentials") {
                 shown = Shown::Nothing;
             }
             url = next;
@@ -386,7 +387,7 @@ fn origin_of(url: &Url) -> String {
 /// What a failure of the HTTP client was. Its own text holds the whole address, so none of it is kept.
 fn classify(error: &reqwest::Error, origin: &str) -> CallError {
     let chain = || std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
-    let (kind, detail) = if chain().any(|e| e.is::<RefusedAddress>()) {
+    let (kind, detail) = if chain().any(<dyn std::error::Error>::is::<RefusedAddress>) {
         (CallErrorKind::RefusedAddress, RefusedAddress.to_string())
     } else if error.is_timeout() {
         (CallErrorKind::Timeout, "there was no answer in time".to_owned())

@@ -140,7 +140,7 @@ fn build(config: &ClientConfig, reach: Reach) -> Result<reqwest::Client, CallErr
             .referer(false)
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(config.pool_idle_per_host)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .tcp_nodelay(true)
             .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(resolver.clone())

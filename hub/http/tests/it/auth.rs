@@ -53,7 +53,7 @@ fn verifier(issuer: &str) -> Arc<TokenVerifier> {
 }
 fn verifier_with(issuer: &str, client: Client) -> Arc<TokenVerifier> {
     let config = IssuerConfig { issuer: issuer.to_owned(), audiences: vec!["https://hub.city-a.example".to_owned()], jwks_uri: None };
-    Arc::new(TokenVerifier::new(client, VerifierConfig { issuers: vec![config], refetch: Duration::from_secs(3600) }))
+    Arc::new(TokenVerifier::new(client, VerifierConfig { issuers: vec![config], refetch: Duration::from_hours(1) }))
 }
 
 /// Claims that are all good.

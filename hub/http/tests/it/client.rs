@@ -142,7 +142,7 @@ async fn redirects_are_answers_unless_asked_for_and_carry_no_credentials_elsewhe
 async fn an_origin_that_fails_is_given_a_rest() {
     let server = MockServer::start().await;
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(503)).mount(&server).await;
-    let client = local_client_with(|c| c.breaker = BreakerConfig { failures: 2, rest: Duration::from_secs(3600) });
+    let client = local_client_with(|c| c.breaker = BreakerConfig { failures: 2, rest: Duration::from_hours(1) });
     for _ in 0..2 {
         assert_eq!(client.send(OutRequest::get(server.uri())).await.unwrap().status, 503);
     }

@@ -346,7 +346,8 @@ async fn streams_arrive_whole_or_visibly_broken() {
     stream.write_all(b"GET /bad HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut bad = Vec::new();
     tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bad)).await.expect("the server closes").ok();
-    assert!(parse(&bad).body.starts_with(b"5\r\nbegun") && !bad.ends_with(b"0\r\n\r\n"));
+    // What was begun may or may not have been sent when the fault came.
+    assert!(bad.is_empty() || (parse(&bad).body.starts_with(b"5\r\nbegun") && !bad.ends_with(b"0\r\n\r\n")));
     server.stop().await;
 }
 
@@ -375,7 +376,7 @@ fn metrics_render_as_prometheus_reads_them() {
     let histogram = metrics.histogram("c_seconds", "Cs", &[]);
     histogram.observe(Duration::from_micros(100));
     histogram.observe(Duration::from_millis(2));
-    histogram.observe(Duration::from_secs(60));
+    histogram.observe(Duration::from_mins(1));
     let text = metrics.render();
     for line in [
         "# HELP a_total As",
