@@ -2,6 +2,7 @@
 
 use crate::{Journal, JournalError, Kind, Record};
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use waybill_model::{DateTime, Iri, PartyId, TenantId};
@@ -26,11 +27,11 @@ pub struct Tally {
     /// Whose data, when it is a refusal that should stand on her page.
     pub subject: Option<Iri>,
     /// The reason's stable code.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 #[derive(Default)]
-pub(crate) struct Counters(Mutex<BTreeMap<(i64, Option<Tally>), u64>>);
+pub(crate) struct Counters(Mutex<BTreeMap<(i64, Tally), u64>>);
 
 fn minute(at: DateTime) -> i64 {
     at.seconds().div_euclid(60)
@@ -41,11 +42,25 @@ impl Journal {
     pub fn coalesce(&self, tally: Tally, at: DateTime, times: u64) {
         let mut counters = self.0.counters.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = counters.len() >= LIMIT;
-        let key = (minute(at), Some(tally));
-        match counters.get_mut(&key) {
-            Some(n) => *n = n.saturating_add(times),
-            None if full => *counters.entry((key.0, None)).or_default() += times,
-            None => drop(counters.insert(key, times)),
+        let mut key = (minute(at), tally);
+        if full && !counters.contains_key(&key) {
+            let Tally { kind, tenant, .. } = key.1;
+            key.1 = Tally { kind, tenant, recipient: None, purpose: None, subject: None, reason: Cow::Borrowed("many-callers") };
+        }
+        let count = counters.entry(key).or_default();
+        *count = count.saturating_add(times);
+    }
+
+    /// Forgets in what is being counted that it was about `subject`.
+    pub(crate) fn forget(&self, subject: &Iri) {
+        let mut counters = self.0.counters.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hers: Vec<_> = counters.keys().filter(|(_, t)| t.subject.as_ref() == Some(subject) || t.recipient.as_ref() == Some(subject)).cloned().collect();
+        for key in hers {
+            let count = counters.remove(&key).unwrap_or_default();
+            let (minute, mut tally) = key;
+            tally.subject = None;
+            tally.recipient = tally.recipient.filter(|party| party != subject);
+            *counters.entry((minute, tally)).or_default() += count;
         }
     }
 
@@ -78,7 +93,7 @@ impl Journal {
             }
             let mut batch = Batch::new();
             for ((minute, tally), count) in &due {
-                self.append(&mut batch, record(*minute, tally.as_ref(), *count));
+                self.append(&mut batch, record(*minute, tally, *count));
             }
             match self.0.store.commit(batch).await {
                 Ok(_) => written += due.len(),
@@ -94,12 +109,8 @@ impl Journal {
     }
 }
 
-fn record(minute: i64, tally: Option<&Tally>, count: u64) -> Record {
-    let at = DateTime::from_seconds(minute.saturating_mul(60));
-    let Some(tally) = tally else {
-        return Record::new(Kind::OpenRead, TenantId::main(), at).left(count, None).detail(json!({ "seconds": 60, "reason": "many-callers" }));
-    };
-    let record = Record::new(tally.kind, tally.tenant.clone(), at)
+fn record(minute: i64, tally: &Tally, count: u64) -> Record {
+    let record = Record::new(tally.kind, tally.tenant.clone(), DateTime::from_seconds(minute.saturating_mul(60)))
         .recipient(tally.recipient.clone())
         .purpose(tally.purpose.clone())
         .left(count, None)

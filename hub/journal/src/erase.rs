@@ -1,6 +1,5 @@
 //! Erasing a person: her key is destroyed, every byte of the chain stays.
 
-use crate::chain::STREAM;
 use crate::subject::{SUBJECTS, index_of, read};
 use crate::{Journal, JournalError, Kind, Record};
 use waybill_model::{Iri, TenantId};
@@ -16,6 +15,7 @@ impl Journal {
     /// After the commit, [`waybill_store::Store::scrub`] removes what deletion left in the files. The epoch rises, so that a backup that still has
     /// her key does not bring it back: see [`Self::recover`].
     pub fn erase(&self, subject: &Iri) -> Batch {
+        self.forget(subject);
         let mut batch = Batch::new();
         let (journal, subject, pepper) = (self.clone(), subject.clone(), self.0.pepper);
         batch.then(move |reader| {
@@ -61,7 +61,6 @@ impl Journal {
             }
             store.commit(batch).await?;
         }
-        let _ = STREAM;
         Ok(erased)
     }
 }

@@ -4,10 +4,12 @@ use crate::chain::{self, Anchor, START, STREAM};
 use crate::coalesce::Counters;
 use crate::record::{Body, Record, Sealed};
 use crate::segment::Segment;
-use crate::subject::{Pepper, context, entry, index_of};
+use crate::subject::{Pepper, Subject, context, entry, index_of};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::sync::Arc;
 use waybill_keys::{b64url, random, seal, sha256};
-use waybill_model::{Problem, ProblemCode};
+use waybill_model::{Iri, Problem, ProblemCode};
 use waybill_store::{Batch, Committed, Reader, Store, StoreError};
 
 const SETTINGS: &str = "journal";
@@ -129,16 +131,16 @@ fn write(reader: &Reader<'_>, pepper: Pepper, record: Record) -> Result<Batch, S
     let himself = record.recipient.as_ref().is_some_and(|party| record.about.iter().any(|a| a.subject == *party));
     let invalid = |e: serde_json::Error| StoreError::Invalid(e.to_string());
     let mut boxes = Vec::with_capacity(record.about.len());
-    let mut known: Vec<(waybill_model::Iri, crate::subject::Subject)> = Vec::new();
+    let mut known: HashMap<Iri, Subject> = HashMap::new();
     for (place, about) in (0u32..).zip(record.about) {
-        let at = match known.iter().position(|(iri, _)| *iri == about.subject) {
-            Some(at) => at,
-            None => {
-                known.push((about.subject.clone(), pepper.find_or_make(reader, &mut batch, &about.subject)?));
-                known.len() - 1
+        // One person may occur twice; her key must not be made twice.
+        let subject = match known.entry(about.subject) {
+            Occupied(found) => found.into_mut(),
+            Vacant(place) => {
+                let subject = pepper.find_or_make(reader, &mut batch, place.key())?;
+                place.insert(subject)
             }
         };
-        let subject = &known[at].1;
         let sealed = Sealed {
             salt: b64url(salt),
             recipient: record.recipient.clone().filter(|_| himself),

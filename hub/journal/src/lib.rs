@@ -21,5 +21,5 @@ pub use coalesce::Tally;
 pub use journal::{Journal, JournalError};
 pub use page::{Entry, Page};
 pub use record::{About, ConsentRef, Kind, Record};
-pub use segment::{Segment, Signer, Verifier};
+pub use segment::{Segment, Signer, Verifier, checked_by, signed_by};
 pub use verify::{Broken, Report};

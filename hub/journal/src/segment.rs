@@ -4,13 +4,14 @@ use crate::chain::{self, STREAM, START};
 use crate::subject::INDEXES;
 use crate::{Journal, JournalError};
 use serde::{Deserialize, Serialize};
-use waybill_keys::b64url;
+use serde_json::value::RawValue;
+use waybill_keys::{Key, KeyLookup, b64url, jws};
 use waybill_model::DateTime;
 use waybill_store::{Batch, Reader, StoreError};
 
 pub(crate) const SEGMENTS: &str = "journal.segment";
 
-/// Signs a statement's bytes; the text that comes back (a compact JWS, say) holds the statement.
+/// Signs a statement's bytes; the text that comes back holds the statement. See [`signed_by`].
 pub type Signer<'a> = dyn Fn(&[u8]) -> String + Send + Sync + 'a;
 /// Checks what a [`Signer`] made and gives the statement's bytes back, or says why not.
 pub type Verifier<'a> = dyn Fn(&str) -> Result<Vec<u8>, String> + Send + Sync + 'a;
@@ -44,6 +45,28 @@ impl Segment {
         // INVARIANT: numbers, strings and times always serialise.
         serde_json::to_vec(&bare).unwrap_or_default()
     }
+
+    /// Whether `statement`, however it is spaced and ordered, is this one's.
+    pub(crate) fn says(&self, statement: &[u8]) -> bool {
+        serde_json::from_slice::<Self>(statement).is_ok_and(|said| said.statement() == self.statement())
+    }
+}
+
+/// The kind of JWS that a segment's signature is.
+const TYP: &str = "waybill-journal-segment+jwt";
+
+/// A [`Signer`] that signs with `key`.
+pub fn signed_by(key: &Key) -> impl Fn(&[u8]) -> String + Send + Sync + '_ {
+    move |statement| {
+        // INVARIANT: a statement is JSON text.
+        let raw: Option<&RawValue> = serde_json::from_slice(statement).ok();
+        jws::sign(key, TYP, &raw)
+    }
+}
+
+/// A [`Verifier`] of what [`signed_by`] signed with one of `keys`, also when the key was replaced since.
+pub fn checked_by<'a>(keys: &'a (dyn KeyLookup + Send + Sync), now: DateTime) -> impl Fn(&str) -> Result<Vec<u8>, String> + Send + Sync + 'a {
+    move |signed| jws::verify(signed, TYP, keys, now).map(|good| good.payload).map_err(|e| e.to_string())
 }
 
 fn key(number: u64) -> String {

@@ -6,7 +6,7 @@ use crate::segment::{Segment, Verifier, all};
 use crate::{Journal, JournalError};
 use std::fmt;
 use waybill_keys::b64url;
-use waybill_store::StoreError;
+use waybill_store::{Reader, StoreError};
 
 const PAGE: usize = 500;
 
@@ -50,33 +50,44 @@ impl Journal {
     /// # Errors
     /// When the store does not answer.
     pub async fn verify_with(&self, check: Option<&Verifier<'_>>, anchors: &[Anchor]) -> Result<Result<Report, Broken>, JournalError> {
-        let store = &self.0.store;
-        let (segments, head) = match store.read(|r| Ok((all(r), r.stream_head(STREAM)?))).await? {
-            (Ok(segments), head) => (segments, head),
-            (Err(StoreError::Corrupt(why)), _) => return Ok(Err(Broken { record: 0, why })),
-            (Err(e), _) => return Err(e.into()),
+        // One state from beginning to end, so that what is dropped meanwhile is not missed.
+        let anchors = anchors.to_vec();
+        let walked = self.0.store.read(move |r| {
+            let segments = match all(r) {
+                Ok(segments) => segments,
+                Err(StoreError::Corrupt(why)) => return Ok(Err(Broken { record: 0, why })),
+                Err(e) => return Err(e),
+            };
+            walk(r, segments, &anchors)
+        });
+        let (report, segments) = match walked.await? {
+            Ok(good) => good,
+            Err(broken) => return Ok(Err(broken)),
         };
-        if let Err(broken) = statements(&segments, check) {
-            return Ok(Err(broken));
+        Ok(statements(&segments, check).map(|()| report))
+    }
+}
+
+fn walk(reader: &Reader<'_>, segments: Vec<Segment>, anchors: &[Anchor]) -> Result<Result<(Report, Vec<Segment>), Broken>, StoreError> {
+    let mut walk = Walk { segments: &segments, anchors, first: 0, last: START };
+    loop {
+        let page = reader.stream(STREAM, walk.last.number + 1, PAGE)?;
+        if page.is_empty() {
+            break;
         }
-        let mut walk = Walk { segments: &segments, anchors, first: 0, last: START };
-        let mut next = 0;
-        loop {
-            let page = store.read(move |r| r.stream(STREAM, next, PAGE)).await?;
-            let Some((last, _)) = page.last() else { break };
-            next = last + 1;
-            for (number, payload) in &page {
-                if let Err(why) = walk.step(*number, payload) {
-                    return Ok(Err(Broken { record: walk.last.number.max(number - 1) + 1, why }));
-                }
+        for (number, payload) in page {
+            if let Err(broken) = walk.step(number, &payload) {
+                return Ok(Err(broken));
             }
         }
-        let end = segments.last().map_or(0, |s| s.last).max(anchors.iter().map(|a| a.number).max().unwrap_or(0)).max(head);
-        if walk.last.number < end {
-            return Ok(Err(Broken { record: walk.last.number + 1, why: "it is missing".into() }));
-        }
-        Ok(Ok(Report { first: walk.first, last: walk.last, segments: segments.len() }))
     }
+    let (first, last) = (walk.first, walk.last);
+    let said = segments.iter().map(|s| s.last).chain(anchors.iter().map(|a| a.number)).max().unwrap_or(0);
+    if last.number < said.max(reader.stream_head(STREAM)?) {
+        return Ok(Err(Broken { record: last.number + 1, why: "it is missing".into() }));
+    }
+    let report = Report { first, last, segments: segments.len() };
+    Ok(Ok((report, segments)))
 }
 
 fn statements(segments: &[Segment], check: Option<&Verifier<'_>>) -> Result<(), Broken> {
@@ -89,7 +100,7 @@ fn statements(segments: &[Segment], check: Option<&Verifier<'_>>) -> Result<(), 
         if let Some(check) = check {
             match check(&segment.signed) {
                 Err(why) => return bad(&format!("its signature does not hold: {why}")),
-                Ok(statement) if statement != segment.statement() => return bad("what was signed is another statement"),
+                Ok(statement) if !segment.says(&statement) => return bad("what was signed is another statement"),
                 Ok(_) => {}
             }
         }
@@ -106,34 +117,40 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn step(&mut self, number: u64, payload: &[u8]) -> Result<(), String> {
-        let link = chain::read(payload)?;
+    fn step(&mut self, number: u64, payload: &[u8]) -> Result<(), Broken> {
+        let bad = |record: u64, why: String| Err(Broken { record, why });
+        if self.first != 0 && number != self.last.number + 1 {
+            return bad(self.last.number + 1, "it is missing".into());
+        }
+        let link = match chain::read(payload) {
+            Ok(link) => link,
+            Err(why) => return bad(number, why.into()),
+        };
+        let hash = b64url(link.hash);
         if self.first == 0 {
-            // The first one that is kept must follow a segment that was dropped, or be the very first.
-            let dropped = self.segments.iter().find(|s| s.last + 1 == number).map(|s| s.hash.clone());
-            let whole = (number == 1).then(|| b64url(START.hash));
-            // The last record of all stays even when its segment was dropped.
-            let kept = self.segments.iter().any(|s| s.last == number && s.hash == b64url(link.hash));
-            match dropped.or(whole) {
-                Some(hash) if hash == b64url(link.before) => {}
-                None if kept => {}
-                _ => return Err("what came before it is missing".into()),
+            // The first one that is kept is the very first, or follows a segment that was dropped, or is the last of one: the last record of
+            // all stays even when its segment is dropped.
+            let before = b64url(link.before);
+            let whole = number == 1 && link.before == START.hash;
+            let follows = self.segments.iter().any(|s| s.last + 1 == number && s.hash == before);
+            let stays = self.segments.iter().any(|s| s.last == number && s.hash == hash);
+            if !(whole || follows || stays) {
+                let (record, why) = if number == 1 { (1, "it is tied to a record before the first") } else { (number - 1, "it is missing") };
+                return bad(record, why.into());
             }
             self.first = number;
-        } else if number != self.last.number + 1 {
-            return Err("it is missing".into());
         } else if link.before != self.last.hash {
-            return Err("it is not tied to the record before it".into());
+            return bad(number, "it is not tied to the record before it: one of the two was written anew".into());
         }
-        let body: Body = serde_json::from_slice(link.body).map_err(|_| "it is no record".to_owned())?;
+        let Ok(body) = serde_json::from_slice::<Body>(link.body) else { return bad(number, "it is no record".into()) };
         if body.n != number {
-            return Err(format!("it says that it is number {}", body.n));
+            return bad(number, format!("it says that it is number {}", body.n));
         }
-        if self.segments.iter().any(|s| s.last == number && s.hash != b64url(link.hash)) {
-            return Err("its segment was sealed over another record".into());
+        if self.segments.iter().any(|s| s.last == number && s.hash != hash) {
+            return bad(number, "its segment was sealed over another record".into());
         }
         if self.anchors.iter().any(|a| a.number == number && a.hash != link.hash) {
-            return Err("a second party keeps another hash of it".into());
+            return bad(number, "a second party keeps another hash of it".into());
         }
         self.last = Anchor { number, hash: link.hash };
         Ok(())
