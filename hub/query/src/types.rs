@@ -51,6 +51,23 @@ impl TypeSelection {
         }
     }
 
+    /// The selection as text, its names written by `compact`.
+    pub fn to_text(&self, compact: &dyn Fn(&str) -> String) -> String {
+        let joined = |list: &[Self], separator: &str| {
+            let part = |s: &Self| match s {
+                Self::And(_) | Self::Or(_) => format!("({})", s.to_text(compact)),
+                plain => plain.to_text(compact),
+            };
+            list.iter().map(part).collect::<Vec<_>>().join(separator)
+        };
+        match self {
+            Self::Any => "*".to_owned(),
+            Self::Type(t) => compact(t),
+            Self::And(all) => joined(all, ";"),
+            Self::Or(any) => joined(any, "|"),
+        }
+    }
+
     /// All type names that occur.
     pub fn names(&self) -> Vec<&str> {
         match self {

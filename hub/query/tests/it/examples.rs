@@ -138,6 +138,7 @@ fn types_select() {
         let t = TypeSelection::parse(text, &expand).unwrap_or_else(|e| panic!("{text}: {e}"));
         assert_eq!(t.matches(&m), expected, "{text}");
         assert_eq!(t.matches_types(&m.types().collect::<Vec<_>>()), expected, "{text}");
+        assert_eq!(TypeSelection::parse(&t.to_text(&str::to_owned), &expand).as_ref(), Ok(&t), "{text}");
     }
     for text in ["", "|A", "A|", "(A", "A)", "A;;B", "A B", "\"A\""] {
         assert!(TypeSelection::parse(text, &expand).is_err(), "{text}");

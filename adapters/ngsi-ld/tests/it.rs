@@ -1,0 +1,1 @@
+//! NGSI-LD: the server against a hub in memory, the writes against the rules, the client against the server.
