@@ -1,2 +1,27 @@
-//! The one way out: release() makes Released<T>; nothing else can.
+//! The one way out: `release()` makes `Released<T>`; nothing else can.
+//!
+//! A [`View`] is what one caller may see; a [`VisibleDoc`] is an entity through those eyes, which can be filtered and counted but not
+//! read; [`Gate`] records the decision, tags what is personal, and seals it.
 #![forbid(unsafe_code)]
+
+mod gate;
+mod governance;
+mod inbound;
+mod onward;
+mod parcel;
+mod reason;
+mod released;
+mod tagging;
+mod transform;
+mod view;
+mod window;
+
+pub use gate::{Draft, Gate, HOLDER, MANIFEST, Page};
+pub use governance::{Agreement, Class, ClassRule, Governance, HolderClass};
+pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale};
+pub use onward::{ONWARD, key as onward_key};
+pub use parcel::{Deleted, Parcel};
+pub use reason::{Reason, Tally};
+pub use released::{Receipt, Released};
+pub use view::{Eyes, InstanceDigest, View, VisibleDoc};
+pub use window::{Accumulator, Closed, WINDOW, WindowShape, key as window_key};

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod builder;
 mod clock;
 mod consignment;
 mod doc;
@@ -17,6 +18,7 @@ mod scope;
 mod time;
 
 pub use attribute::{Attribute, AttributeValue, Instances};
+pub use builder::{DocBuilder, InstanceMeta, with_member};
 pub use clock::Clock;
 pub use consignment::{Arrival, Consignment, EnvelopeHash};
 pub use doc::{AttributeSpan, DocError, EntityDoc, Span, SystemColumns};

@@ -105,3 +105,19 @@ fn a_tag_names_its_envelope() {
     assert_eq!(EnvelopeHash::from_tag(&format!("https://hub.example/env/{}", hash.to_string().to_uppercase())), None);
     assert_eq!(EnvelopeHash::from_tag("https://hub.example/env/abc"), None);
 }
+
+proptest! {
+    #[test]
+    fn a_document_built_from_pieces_reads_like_the_whole(entity in entity()) {
+        use waybill_model::{DocBuilder, InstanceMeta};
+        let doc = EntityDoc::from_entity(&entity, DateTime::from_seconds(7));
+        let mut builder = DocBuilder::new(doc.id(), doc.types(), doc.scopes(), doc.system.expires_at);
+        for span in doc.spans() {
+            builder.instance(doc.name(span), doc.instance(span), InstanceMeta::of(&doc, span));
+        }
+        let built = builder.finish(doc.system.clone());
+        prop_assert_eq!(built.to_entity().expect("canonical"), entity);
+        let again = EntityDoc::parse(built.text(), DateTime::from_seconds(7)).expect("canonical");
+        prop_assert_eq!(built, again);
+    }
+}

@@ -1,0 +1,179 @@
+//! The gate itself: records the decision, tags what is personal, seals.
+
+use crate::governance::Governance;
+use crate::onward;
+use crate::parcel::{Deleted, Parcel};
+use crate::reason::Tally;
+use crate::released::{Receipt, Released};
+use crate::tagging::Tagger;
+use crate::view::{View, VisibleDoc};
+use arc_swap::ArcSwap;
+use std::sync::{Arc, RwLock};
+use waybill_consent::ConsentBook;
+use waybill_journal::{Journal, Kind, Record, Tally as Count};
+use waybill_keys::KeyRing;
+use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Problem, ProblemCode, Scope};
+use waybill_store::{Batch, Store};
+
+/// Documents of manifests. Key: the hexadecimal SHA-256 of the compact JWS.
+pub const MANIFEST: &str = "manifest";
+/// Documents of holders: who got what under an envelope. Key: envelope, recipient.
+pub const HOLDER: &str = "holder";
+/// How long a manifest can be fetched, in seconds.
+const MANIFEST_KEPT: i64 = 30 * 86_400;
+
+/// A page of entities, as the recipient may see them, tags inside.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The entities.
+    pub entities: Vec<EntityDoc>,
+    /// How many there are in all, as far as this recipient may see; nothing when it was not counted.
+    pub total: Option<u64>,
+}
+
+/// A delivery that is not released yet.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// The idempotency key.
+    pub key: String,
+    /// New and changed entities.
+    pub entities: Vec<VisibleDoc>,
+    /// Which Attributes changed, by index; nothing means all.
+    pub changed: Vec<Option<Vec<String>>>,
+    /// What is seen no more.
+    pub deleted: Vec<Deleted>,
+}
+
+impl Draft {
+    /// Whether there is nothing to deliver.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty() && self.deleted.is_empty()
+    }
+}
+
+/// The one way out. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    book: Arc<ConsentBook>,
+    journal: Journal,
+    keys: Arc<RwLock<KeyRing>>,
+    clock: Clock,
+    governance: ArcSwap<Governance>,
+}
+
+impl Gate {
+    /// A gate over what decides and what records.
+    pub fn new(store: Store, book: Arc<ConsentBook>, journal: Journal, keys: Arc<RwLock<KeyRing>>, clock: Clock, governance: Governance) -> Self {
+        Self(Arc::new(Inner { store, book, journal, keys, clock, governance: ArcSwap::from_pointee(governance) }))
+    }
+
+    /// The configuration in force.
+    pub fn governance(&self) -> Arc<Governance> {
+        self.0.governance.load_full()
+    }
+
+    /// Puts another configuration in force. Views made before keep the old one.
+    pub fn govern(&self, governance: Governance) {
+        self.0.governance.store(Arc::new(governance));
+    }
+
+    /// What `scope` may see from now on.
+    pub fn view(&self, scope: &Scope) -> View {
+        View::new(scope, self.0.clock.now(), self.governance(), self.0.book.clone())
+    }
+
+    /// Releases a page. When it holds personal data, this returns only once the decision is on record, durably; what is open, and
+    /// what stayed closed, is counted and recorded by the minute.
+    ///
+    /// # Errors
+    /// The store's and the journal's: then nothing is released.
+    pub async fn release_page(&self, view: &View, docs: Vec<VisibleDoc>, total: Option<u64>, tally: Tally, query: &str) -> Result<Released<Page>, Problem> {
+        let (entities, receipt) = self.tag_and_record(view, docs, tally, Kind::Disclosure, query, Batch::new()).await?;
+        Ok(Released::new(Page { entities, total }, receipt))
+    }
+
+    /// Releases a delivery to a follower. Returns only once the decision is on record, durably.
+    ///
+    /// # Errors
+    /// The store's and the journal's: then nothing is released.
+    pub async fn release_parcel(&self, view: &View, draft: Draft, tally: Tally, follower: &str) -> Result<Released<Parcel>, Problem> {
+        let Draft { key, entities, changed, deleted } = draft;
+        let (entities, receipt) = self.tag_and_record(view, entities, tally, Kind::Delivery, &format!("follow {follower}"), Batch::new()).await?;
+        let manifest = receipt.manifest.clone();
+        Ok(Released::new(Parcel { key, at: view.now(), entities, changed, deleted, manifest }, receipt))
+    }
+
+    /// Records that nothing was released, and why.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn note_closed(&self, view: &View, tally: Tally, query: &str) -> Result<(), Problem> {
+        self.tag_and_record(view, Vec::new(), tally, Kind::Disclosure, query, Batch::new()).await.map(drop)
+    }
+
+    async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
+        let personal = docs.iter().any(VisibleDoc::is_personal);
+        let recipient = view.scope().recipient.clone();
+        self.count_closed(view, &tally);
+        if !personal {
+            if !docs.is_empty() {
+                self.0.journal.coalesce(count(view, Kind::OpenRead, None, "open"), view.now(), docs.len() as u64);
+            }
+            let entities = docs.into_iter().map(|v| v.doc).collect();
+            return Ok((entities, Receipt { recipient, ..Receipt::default() }));
+        }
+        let needed = Tagger::onward_needed(&docs);
+        let onward = if needed.is_empty() {
+            std::collections::HashMap::new()
+        } else {
+            let Some(who) = recipient.clone() else { return Err(Problem::new(ProblemCode("no-recipient"), 500, "Not released", "data is passed on to nobody")) };
+            let (book, keys, tenant, now) = (self.0.book.clone(), self.0.keys.clone(), view.scope().tenant.clone(), view.now());
+            let issued = self.0.store.read(move |r| onward::envelopes(r, &book, &keys, &tenant, &needed, &who, now)).await?;
+            batch.absorb(issued.1);
+            issued.0
+        };
+        let tagged = Tagger::new(view, &self.0.keys).tag(docs, &onward, kind.as_str());
+        let manifest = tagged.manifest.as_ref().map(|m| {
+            let id = m.id();
+            batch.put_doc(MANIFEST, &id, m.compact.as_bytes().to_vec(), Some(view.now().plus_seconds(MANIFEST_KEPT)));
+            format!("{}/waybill/manifests/{id}", view.governance.base_url)
+        });
+        if let Some(recipient) = &recipient {
+            for envelope in &tagged.envelopes {
+                let key = format!("{envelope}\u{1f}{recipient}");
+                batch.put_doc(HOLDER, &key, view.now().to_string().into_bytes(), None);
+            }
+        }
+        let root = tagged.manifest.as_ref().and_then(|m| EnvelopeHash::parse(&m.claims.root)).map(|h| h.0);
+        let mut record = Record::new(kind, view.scope().tenant.clone(), view.now())
+            .recipient(recipient.clone())
+            .purpose(view.scope().purpose.clone())
+            .query(waybill_keys::sha256(query.as_bytes()))
+            .left(tagged.entities.len() as u64, root);
+        for (subject, (consent, what)) in tagged.about {
+            record = record.about(subject, consent, what);
+        }
+        self.0.journal.append(&mut batch, record);
+        self.0.store.commit(batch).await?;
+        let receipt = Receipt { personal: true, envelopes: tagged.envelopes, manifest, epoch: tagged.epoch, recipient };
+        Ok((tagged.entities, receipt))
+    }
+
+    /// What stayed closed is counted by reason, and for each person on her page.
+    fn count_closed(&self, view: &View, tally: &Tally) {
+        for (reason, times) in &tally.closed {
+            self.0.journal.coalesce(count(view, Kind::Refusal, None, reason.code()), view.now(), *times);
+        }
+        for ((subject, reason), times) in &tally.by_subject {
+            self.0.journal.coalesce(count(view, Kind::Refusal, Some(subject), reason.code()), view.now(), *times);
+        }
+    }
+}
+
+fn count(view: &View, kind: Kind, subject: Option<&Iri>, reason: &'static str) -> Count {
+    let scope = view.scope();
+    Count { kind, tenant: scope.tenant.clone(), recipient: scope.recipient.clone(), purpose: scope.purpose.clone(), subject: subject.cloned(), reason: reason.into() }
+}

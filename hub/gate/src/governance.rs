@@ -1,0 +1,116 @@
+//! What the configuration says about data and parties: which data is open, who has an agreement, which other lawful bases there are.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use waybill_consent::Grant;
+use waybill_model::{Iri, PartyId, Problem, ProblemCode};
+use waybill_policy::Purposes;
+
+/// Open or personal. What nobody has classified is personal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// About no person: released to whoever has an agreement for open data.
+    Open,
+    /// About a person: released only by a grant of hers, or another lawful basis on record.
+    Personal,
+}
+
+/// Classifies Attributes of types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassRule {
+    /// Expanded types; empty means any.
+    pub types: Vec<Iri>,
+    /// Expanded Attribute names; empty means any.
+    pub attributes: Vec<Iri>,
+    /// What they are.
+    pub class: Class,
+}
+
+/// How a holder enforces a withdrawal (consent-design §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HolderClass {
+    /// Another hub, whose gate closes when heartbeats stop.
+    Enforcing,
+    /// A broker proven to hide what has expired.
+    Expiring,
+    /// Any other store: not bounded but by the hub beside it.
+    Plain,
+}
+
+/// The terms under which one party may be a recipient at all.
+#[derive(Debug, Clone)]
+pub struct Agreement {
+    /// Its identifier.
+    pub id: Iri,
+    /// The recipient; nothing means anybody, and then only open data.
+    pub recipient: Option<PartyId>,
+    /// The purposes it names.
+    pub purposes: Vec<Iri>,
+    /// Whether open data is covered.
+    pub open: bool,
+    /// What kind of holder the recipient is.
+    pub holder: HolderClass,
+    /// The base URL of the recipient's hub, when it has one: where events and heartbeats go.
+    pub hub: Option<String>,
+    /// Whether the recipient may also write entities here.
+    pub write: bool,
+}
+
+/// All of it, compiled once at start and on each reload.
+#[derive(Debug, Clone)]
+pub struct Governance {
+    /// The party that operates this hub.
+    pub party: PartyId,
+    /// The hub's public base URL, without a trailing slash.
+    pub base_url: String,
+    /// Classifications; the first that fits counts.
+    pub classes: Vec<ClassRule>,
+    /// Agreements.
+    pub agreements: Vec<Agreement>,
+    /// Grants on other lawful bases than consent.
+    pub basis: Vec<Grant>,
+    /// After how many seconds without a heartbeat what a sender sent is closed.
+    pub max_stale_seconds: i64,
+    /// The purposes and what lies below what.
+    pub purposes: Arc<Purposes>,
+}
+
+impl Governance {
+    /// The governance of a hub without a file: the operator sees his own store, nobody else has an agreement.
+    ///
+    /// # Errors
+    /// When `base_url` cannot be part of an IRI.
+    pub fn bare(base_url: &str) -> Result<Self, Problem> {
+        let party = Iri::new(format!("{base_url}/party"))
+            .map_err(|e| Problem::new(ProblemCode("bad-base-url"), 500, "The base URL is no URL", e.to_string()))?;
+        Ok(Self {
+            party,
+            base_url: base_url.to_owned(),
+            classes: Vec::new(),
+            agreements: Vec::new(),
+            basis: Vec::new(),
+            max_stale_seconds: 60,
+            purposes: Arc::new(Purposes::bundled()),
+        })
+    }
+
+    /// The class of the Attribute `name` of an entity with `types`.
+    pub fn class_of<'a>(&self, types: impl Iterator<Item = &'a str> + Clone, name: &str) -> Class {
+        self.classes
+            .iter()
+            .find(|rule| {
+                (rule.types.is_empty() || types.clone().any(|t| rule.types.iter().any(|r| r.as_str() == t)))
+                    && (rule.attributes.is_empty() || rule.attributes.iter().any(|a| a.as_str() == name))
+            })
+            .map_or(Class::Personal, |rule| rule.class)
+    }
+
+    /// The agreement of `recipient` (or, for nobody, of anybody).
+    pub fn agreement(&self, recipient: Option<&PartyId>) -> Option<&Agreement> {
+        recipient
+            .and_then(|party| self.agreements.iter().find(|a| a.recipient.as_ref() == Some(party)))
+            .or_else(|| self.agreements.iter().find(|a| a.recipient.is_none()))
+    }
+}

@@ -1,0 +1,426 @@
+//! What one [`Scope`] may see. Decided per Attribute, before any filter looks at it (architecture decisions 5 and 6).
+
+use crate::governance::{Class, Governance};
+use crate::inbound::{self, InboundEnvelope};
+use crate::reason::{Reason, Tally};
+use crate::transform;
+use crate::window::{Accumulator, WINDOW};
+use std::sync::Arc;
+use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Transform};
+use waybill_model::{AttributeSpan, DateTime, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, Scope};
+use waybill_policy::{Member, Request, Target};
+use waybill_query::EntityQuery;
+use waybill_store::{Reader, StoreError};
+
+/// The eyes of one caller at one moment. Made by [`crate::Gate::view`].
+#[derive(Clone)]
+pub struct View {
+    pub(crate) scope: Scope,
+    pub(crate) now: DateTime,
+    pub(crate) governance: Arc<Governance>,
+    pub(crate) book: Arc<ConsentBook>,
+    kind: Kind,
+}
+
+/// The action of disclosing to a recipient.
+const DISTRIBUTE: &str = "http://www.w3.org/ns/odrl/2/distribute";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The operator: the bundled policy lets him see the hub's own store.
+    Operator,
+    /// A party with an agreement.
+    Party { open: bool },
+    /// Anybody else.
+    Nobody,
+}
+
+/// By what right an instance is visible.
+#[derive(Debug, Clone)]
+pub(crate) enum Right {
+    /// The bundled operator policy.
+    Operator,
+    /// It is open data and the recipient's agreement covers open data.
+    Open,
+    /// Grants; one for each subject that had to agree.
+    Grants(Vec<Grant>),
+    /// The envelope it came under, by whose terms this hub may use it.
+    Inbound(Arc<Came>),
+    /// The envelope it came under, by whose terms this hub may pass it on.
+    Onward(Arc<Came>),
+}
+
+/// An envelope that something came under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Came {
+    pub hash: EnvelopeHash,
+    pub sender: String,
+    pub consent: Iri,
+}
+
+/// An entity as the recipient may see it, before it is released. It can be asked about, not read: only [`crate::Gate`] opens it.
+#[derive(Debug, Clone)]
+pub struct VisibleDoc {
+    pub(crate) doc: EntityDoc,
+    /// By what right, for each span of `doc`.
+    pub(crate) rights: Vec<Right>,
+    pub(crate) personal: bool,
+}
+
+impl View {
+    pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>) -> Self {
+        let kind = if scope.is_operator() {
+            Kind::Operator
+        } else if scope.recipient.as_ref() == Some(&governance.party) {
+            Kind::Party { open: true }
+        } else {
+            governance.agreement(scope.recipient.as_ref()).map_or(Kind::Nobody, |a| Kind::Party { open: a.open })
+        };
+        Self { scope: scope.clone(), now, governance, book, kind }
+    }
+
+    /// The scope this view belongs to.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+    /// The moment it was made.
+    pub fn now(&self) -> DateTime {
+        self.now
+    }
+
+    /// Whether a filter on the stored value of the Attribute `name` tells the same as one on what this recipient sees: only then
+    /// may an index answer for it. True for the operator, and for Attributes that are open whatever the type.
+    pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
+        match self.kind {
+            Kind::Operator => true,
+            Kind::Party { open: true } => self.governance.class_of(types.iter().map(Iri::as_str), name) == Class::Open && !types.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// This view of the state that `reader` has. What it answers is of one moment.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn eyes<'a>(&'a self, reader: &'a Reader<'a>) -> Result<Eyes<'a>, StoreError> {
+        let consents = self.book.view(reader).map_err(told)?;
+        Ok(Eyes { view: self, reader, consents })
+    }
+}
+
+/// A [`View`] of one state of the store.
+pub struct Eyes<'a> {
+    view: &'a View,
+    reader: &'a Reader<'a>,
+    consents: ConsentView<'a>,
+}
+
+/// What the consent room could not read keeps everything closed: the whole answer fails.
+fn told(e: ConsentError) -> StoreError {
+    match e {
+        ConsentError::Store(e) => e,
+        other => StoreError::Corrupt(other.to_string()),
+    }
+}
+
+impl std::ops::Deref for Eyes<'_> {
+    type Target = View;
+    fn deref(&self) -> &View {
+        self.view
+    }
+}
+
+impl Eyes<'_> {
+    /// The entity as this recipient may see it; nothing when she may not know that it exists. Notes in `tally` what stayed closed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn mask(&self, doc: &EntityDoc, tally: &mut Tally) -> Result<Option<VisibleDoc>, StoreError> {
+        if self.kind == Kind::Nobody {
+            tally.note(Reason::NoAgreement, &[]);
+            return Ok(None);
+        }
+        if let Some(whole) = self.whole(doc) {
+            return Ok(Some(whole));
+        }
+        let mut builder = DocBuilder::new(doc.id(), doc.types(), [], None);
+        let (mut rights, mut personal) = (Vec::new(), false);
+        let mut expires_at: Option<DateTime> = None;
+        for span in doc.spans() {
+            if span.expires_at.is_some_and(|at| at <= self.now) {
+                continue;
+            }
+            match self.decide(doc, span)? {
+                Decided::Open(text, right) => {
+                    personal |= !matches!(right, Right::Open);
+                    let mut meta = InstanceMeta::of(doc, span);
+                    if let Right::Grants(grants) = &right {
+                        meta.created_at = span.modified_at;
+                        let until = grants.iter().filter_map(|g| g.valid.until).min();
+                        expires_at = [expires_at, until].into_iter().flatten().min();
+                    }
+                    builder.instance(doc.name(span), text.as_deref().unwrap_or_else(|| doc.instance(span)), meta);
+                    rights.push(right);
+                }
+                Decided::Closed(reason, subjects) => tally.note(reason, &subjects),
+            }
+        }
+        if builder.is_empty() {
+            return Ok(None);
+        }
+        let mut system = doc.system.clone();
+        system.expires_at = None;
+        Ok(Some(VisibleDoc { doc: builder.finish(system), rights, personal }))
+    }
+
+    /// The fast way for what needs no look inside: everything visible as it stands.
+    fn whole(&self, doc: &EntityDoc) -> Option<VisibleDoc> {
+        if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
+            return None;
+        }
+        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false };
+        match self.kind {
+            Kind::Operator => Some(VisibleDoc { personal: self.holds_personal(doc), ..all(Right::Operator) }),
+            Kind::Party { open: true } if !self.holds_personal(doc) => Some(all(Right::Open)),
+            _ => None,
+        }
+    }
+
+    fn holds_personal(&self, doc: &EntityDoc) -> bool {
+        if doc.spans().is_empty() {
+            return self.governance.class_of(doc.types().collect::<Vec<_>>().into_iter(), "") == Class::Personal;
+        }
+        let types: Vec<&str> = doc.types().collect();
+        let mut last = "";
+        doc.spans().iter().any(|span| {
+            let name = doc.name(span);
+            // Instances of one Attribute stand together and have one class.
+            let same = name == last;
+            last = name;
+            !same && self.governance.class_of(types.iter().copied(), name) == Class::Personal
+        })
+    }
+
+    fn decide(&self, doc: &EntityDoc, span: &AttributeSpan) -> Result<Decided, StoreError> {
+        if let Some(hash) = span.envelope {
+            return self.decide_inbound(hash);
+        }
+        if self.kind == Kind::Operator {
+            return Ok(Decided::Open(None, Right::Operator));
+        }
+        let name = doc.name(span);
+        if self.governance.class_of(doc.types().collect::<Vec<_>>().into_iter(), name) == Class::Open {
+            return Ok(match self.kind {
+                Kind::Party { open: true } => Decided::Open(None, Right::Open),
+                _ => Decided::Closed(Reason::NoAgreement, Vec::new()),
+            });
+        }
+        self.decide_personal(doc, span, name)
+    }
+
+    /// Personal data of this hub: who is it about, and did they (or another lawful basis) open it to this recipient for this purpose?
+    fn decide_personal(&self, doc: &EntityDoc, span: &AttributeSpan, name: &str) -> Result<Decided, StoreError> {
+        let Some(recipient) = &self.scope.recipient else { return Ok(Decided::Closed(Reason::NoAgreement, Vec::new())) };
+        let bound = self.consents.bound(&self.scope.tenant, doc.id(), Some(name), self.now).map_err(told)?;
+        if bound.is_unbound() {
+            return Ok(Decided::Closed(Reason::Unbound, Vec::new()));
+        }
+        let types: Vec<&str> = doc.types().collect();
+        // Another lawful basis does not ask her; what it opens stays open whatever she does with her consents.
+        let mut why = Reason::NoGrant;
+        let basis = self.governance.basis.iter().filter(|g| &g.recipient == recipient);
+        if let Some((grant, transform)) = self.choose(basis, doc, &types, name, &mut why)
+            && let Some(decided) = self.shown(doc, span, name, &transform, vec![Grant { subject: bound.subjects.first().cloned(), ..grant.clone() }])?
+        {
+            return Ok(decided);
+        }
+        let mut chosen: Vec<Grant> = Vec::new();
+        let mut transform: Option<Transform> = None;
+        for decider in &bound.deciders {
+            let set = self.consents.grants(&self.scope.tenant, decider).map_err(told)?;
+            let Some((grant, allowed)) = self.choose(set.of(recipient.as_str()), doc, &types, name, &mut why) else {
+                return Ok(Decided::Closed(why, bound.subjects));
+            };
+            transform = Some(match transform {
+                None => allowed,
+                Some(other) => narrower(other, allowed),
+            });
+            chosen.push(grant.clone());
+        }
+        let Some(transform) = transform else { return Ok(Decided::Closed(why, bound.subjects)) };
+        let shown = self.shown(doc, span, name, &transform, chosen)?;
+        Ok(shown.unwrap_or(Decided::Closed(Reason::NotYet, bound.subjects)))
+    }
+
+    /// The first of `grants` that opens the Attribute now, for this purpose, with the precision it allows.
+    fn choose<'g>(&self, grants: impl Iterator<Item = &'g Grant>, doc: &EntityDoc, types: &[&str], name: &str, why: &mut Reason) -> Option<(&'g Grant, Transform)> {
+        for grant in grants {
+            for asset in grant.assets_about(types.iter().copied(), name) {
+                if !grant.is_open(self.now) {
+                    *why = if grant.state.is_given() { Reason::Time } else { Reason::Withdrawn };
+                    continue;
+                }
+                let Some(purpose) = &self.scope.purpose else {
+                    *why = Reason::Purpose;
+                    continue;
+                };
+                let precision = asset.transform.canonical();
+                let request = Request {
+                    target: Target { asset: Some(Member::only(doc.id())), types: Some(types), attribute: Some(name), precision: Some(&precision) },
+                    assignee: Some(Member::only(grant.controller.as_str())),
+                    recipient: Some(Member::only(grant.recipient.as_str())),
+                    purpose: Some(purpose.as_str()),
+                    time: Some(self.now),
+                    ..Request::new(DISTRIBUTE)
+                };
+                if grant.policy().decide(&request).allow {
+                    return Some((grant, asset.transform.clone()));
+                }
+                let covered = grant.purposes.iter().any(|p| p == purpose || self.governance.purposes.covers(p.as_str(), purpose.as_str(), grant.purpose_version));
+                *why = if covered { Reason::Policy } else { Reason::Purpose };
+            }
+        }
+        None
+    }
+
+    fn shown(&self, doc: &EntityDoc, span: &AttributeSpan, name: &str, transform: &Transform, grants: Vec<Grant>) -> Result<Option<Decided>, StoreError> {
+        // Further instances are dropped unless the precision is the whole value (decision 6): a mean is of the default instance.
+        if span.dataset_id.is_some() {
+            return Ok(None);
+        }
+        let from = grants.iter().filter_map(|g| g.valid.from).max().unwrap_or(DateTime::from_micros(0));
+        let accumulator = match transform {
+            Transform::Mean { window, zone, .. } => {
+                let key = crate::window::key(self.scope.tenant.as_str(), doc.id(), name, i64::from(*window), zone);
+                self.reader.doc(WINDOW, &key)?.and_then(|row| serde_json::from_slice::<Accumulator>(&row.payload).ok())
+            }
+            _ => None,
+        };
+        let text = transform::apply(transform, doc.instance(span), accumulator.as_ref(), from);
+        Ok(text.map(|text| Decided::Open(Some(text), Right::Grants(grants))))
+    }
+
+    /// Data that came from another hub: its envelope decides, whoever asks (consent-design §5).
+    fn decide_inbound(&self, hash: EnvelopeHash) -> Result<Decided, StoreError> {
+        let closed = |reason, subjects: &[Iri]| Ok(Decided::Closed(reason, subjects.to_vec()));
+        let Some(inbound) = InboundEnvelope::read(self.reader, hash)? else { return closed(Reason::UnknownEnvelope, &[]) };
+        let subjects = [inbound.consent().clone()];
+        let came = || Arc::new(Came { hash, sender: inbound.sender.clone(), consent: inbound.consent().clone() });
+        if inbound.state != inbound::State::Live {
+            return closed(Reason::Withdrawn, &subjects);
+        }
+        if !inbound.within_validity(self.now) {
+            return closed(Reason::Time, &subjects);
+        }
+        if inbound::is_stale(self.reader, &inbound.sender, self.now, self.governance.max_stale_seconds)? {
+            return closed(Reason::Stale, &subjects);
+        }
+        let own = self.kind == Kind::Operator || self.scope.recipient.as_ref() == Some(&self.governance.party);
+        if own {
+            let purpose = self.kind == Kind::Operator || self.scope.purpose.as_ref().is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p));
+            return if purpose { Ok(Decided::Open(None, Right::Inbound(came()))) } else { closed(Reason::Purpose, &subjects) };
+        }
+        let Some(recipient) = &self.scope.recipient else { return closed(Reason::NoAgreement, &subjects) };
+        if !inbound.may_pass_on_to(recipient) {
+            return closed(Reason::NotForwardable, &subjects);
+        }
+        if !self.scope.purpose.as_ref().is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p)) {
+            return closed(Reason::Purpose, &subjects);
+        }
+        Ok(Decided::Open(None, Right::Onward(came())))
+    }
+}
+
+enum Decided {
+    /// Visible: changed to this text, or as it stands.
+    Open(Option<String>, Right),
+    Closed(Reason, Vec<Iri>),
+}
+
+/// What satisfies both: the same, or the other where one shares the whole value. Two different transformations have no common
+/// result that surely reveals no more than each, so nothing is shown.
+fn narrower(a: Transform, b: Transform) -> Transform {
+    match (a, b) {
+        (Transform::Share, other) | (other, Transform::Share) => other,
+        (a, b) if a == b => a,
+        _ => Transform::Drop,
+    }
+}
+
+impl VisibleDoc {
+    /// The identifier.
+    pub fn id(&self) -> &str {
+        self.doc.id()
+    }
+    /// The expanded types.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.doc.types()
+    }
+    /// Whether there is personal data in it.
+    pub fn is_personal(&self) -> bool {
+        self.personal
+    }
+    /// Whether the query fits what is visible.
+    pub fn matches(&self, query: &EntityQuery) -> bool {
+        query.matches(&self.doc)
+    }
+    /// The same with only those Attributes for which `keep` (given the expanded name) holds.
+    #[must_use]
+    pub fn project(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        if self.doc.spans().iter().all(|s| keep(self.doc.name(s))) {
+            return self;
+        }
+        let mut builder = DocBuilder::new(self.doc.id(), self.doc.types(), self.doc.scopes(), self.doc.system.expires_at);
+        let mut rights = Vec::new();
+        for (span, right) in self.doc.spans().iter().zip(&self.rights) {
+            if keep(self.doc.name(span)) {
+                builder.instance(self.doc.name(span), self.doc.instance(span), InstanceMeta::of(&self.doc, span));
+                rights.push(right.clone());
+            }
+        }
+        self.doc = builder.finish(self.doc.system.clone());
+        self.rights = rights;
+        self
+    }
+    /// What each instance looks like from outside: digests, salted with the hub's `secret`, that say whether it changed.
+    pub fn digests<'a>(&'a self, secret: &'a [u8; 32]) -> impl Iterator<Item = InstanceDigest<'a>> {
+        self.doc.spans().iter().zip(&self.rights).map(move |(span, right)| {
+            let text = self.doc.instance(span);
+            let salted = |text: &str| EnvelopeHash(waybill_keys::sha256(&[secret.as_slice(), text.as_bytes()].concat()));
+            let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            InstanceDigest {
+                name: self.doc.name(span),
+                dataset_id: self.doc.dataset_id(span),
+                digest: salted(text),
+                normal: salted(&waybill_keys::jcs(&value)),
+                envelope: right.envelope(),
+            }
+        })
+    }
+}
+
+/// One instance of a [`VisibleDoc`], seen from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct InstanceDigest<'a> {
+    /// The expanded name.
+    pub name: &'a str,
+    /// The datasetId.
+    pub dataset_id: Option<&'a str>,
+    /// SHA-256 of salt and text.
+    pub digest: EnvelopeHash,
+    /// SHA-256 of salt and canonical JSON (RFC 8785).
+    pub normal: EnvelopeHash,
+    /// The envelope it is shown under; the one it came under, where it came from another hub.
+    pub envelope: Option<EnvelopeHash>,
+}
+
+impl Right {
+    /// The envelope that governs; nothing for open data and the operator's own view.
+    pub(crate) fn envelope(&self) -> Option<EnvelopeHash> {
+        match self {
+            Self::Operator | Self::Open => None,
+            Self::Grants(grants) => grants.first().and_then(|g| g.envelope),
+            Self::Inbound(came) | Self::Onward(came) => Some(came.hash),
+        }
+    }
+}
