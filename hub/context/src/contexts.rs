@@ -585,6 +585,7 @@ fn echo(value: &Value, core: Option<CoreVersion>) -> Value {
             }
         }
         Value::Null => fallback(),
+        one if is_core(one) => fallback(),
         Value::Object(map) if map.is_empty() => fallback(),
         other => other.clone(),
     }

@@ -1,6 +1,7 @@
 //! Tests of waybill-context.
 
 mod it {
+    mod contexts;
     mod core;
     mod decode;
     mod expand;

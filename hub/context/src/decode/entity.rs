@@ -31,7 +31,7 @@ pub(super) fn head<'t, 'a>(context: &Context, item: Item<'t, 'a>) -> Decoded<Hea
     for (key, value) in item.members() {
         // INVARIANT: a key is a string.
         let name = key.text().unwrap_or_default();
-        let (member, _) = context.member(&name);
+        let (member, iri) = context.member(&name);
         let slot = match member {
             Some(Member::Id) => &mut out.id,
             Some(Member::Type) => &mut out.types,
@@ -40,7 +40,7 @@ pub(super) fn head<'t, 'a>(context: &Context, item: Item<'t, 'a>) -> Decoded<Hea
             Some(Member::CreatedAt) => &mut out.created_at,
             Some(Member::ModifiedAt) => &mut out.modified_at,
             Some(Member::Context | Member::DeletedAt) => continue,
-            Some(Member::Keyword) if matches!(name.as_ref(), "@graph" | "@nest" | "@reverse" | "@included" | "@index") => return Err(Halt::Odd),
+            Some(Member::Keyword) if matches!(iri.as_ref(), "@graph" | "@nest" | "@reverse" | "@included" | "@index") => return Err(Halt::Odd),
             Some(reserved) if reserved.reserved_at_top() => {
                 return fault(Fault::Name, "4.5.1", "no Attribute of an Entity can have this name").map_err(|e| e.under(&name));
             }
@@ -94,6 +94,9 @@ pub(super) fn types(context: &Context, item: Item<'_, '_>, out: &mut String) -> 
 
 /// Writes the scopes as an array and notes their spans.
 pub(super) fn scopes(item: Item<'_, '_>, out: &mut String) -> Decoded<Vec<Span>> {
+    if is_marker(item) {
+        return fault(Fault::Null, "5.5.4", "the NGSI-LD Null deletes in an update or a merge only");
+    }
     let spans = std::cell::RefCell::new(Vec::new());
     let array = item.is_array();
     if !array {

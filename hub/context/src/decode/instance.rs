@@ -291,7 +291,7 @@ fn parts<'t, 'a>(context: &Context, item: Item<'t, 'a>, stand: Stand) -> Decoded
     for (key, value) in item.members() {
         // INVARIANT: a key is a string.
         let name = key.text().unwrap_or_default();
-        let (member, _) = context.member(&name);
+        let (member, iri) = context.member(&name);
         let held = |kind: AttributeKind| Some((kind, name.clone(), value));
         let taken = match member {
             None | Some(Member::Scope) => {
@@ -327,7 +327,7 @@ fn parts<'t, 'a>(context: &Context, item: Item<'t, 'a>, stand: Stand) -> Decoded
             Some(Member::DeletedAt | Member::Output) => continue,
             Some(Member::Context) if stand == Stand::Document => continue,
             Some(Member::Context) => return fault(Fault::Context, "5.5.7", "an @context stands in an Attribute").map_err(|e| e.under(&name)),
-            Some(Member::Keyword) if matches!(name.as_ref(), "@nest" | "@reverse" | "@included" | "@graph" | "@index") => return Err(super::Halt::Odd),
+            Some(Member::Keyword) if matches!(iri.as_ref(), "@nest" | "@reverse" | "@included" | "@graph" | "@index") => return Err(super::Halt::Odd),
             Some(Member::Id | Member::Keyword) => {
                 return fault(Fault::Member, "4.5.1", "an Attribute has no such member").map_err(|e| e.under(&name));
             }
