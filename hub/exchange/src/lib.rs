@@ -1,2 +1,29 @@
 //! The engine: routes, agreements, subscriptions, outbox, holders, heartbeats, withdrawal.
+//!
+//! What moves data is level-triggered: a row says what may look different, a worker compares what a follower may see now with what she
+//! saw, and the difference is delivered. So every cause (a write, a grant, a withdrawal, a window's end, a stale sender) takes one path.
 #![forbid(unsafe_code)]
+
+mod admit;
+mod consent;
+mod deliver;
+mod fan;
+mod follow;
+mod hub;
+mod notice;
+mod read;
+mod rows;
+mod scan;
+mod withdraw;
+mod work;
+mod write;
+
+pub use admit::{Incoming, Intake, Parcelled};
+pub use consent::Granted;
+pub use follow::NewFollower;
+pub use hub::Hub;
+pub use read::MAX_LIMIT;
+pub use rows::{Behalf, Delivery, Follower, FollowerStatus, Quarantined};
+pub use withdraw::{HolderProgress, Progress, Withdrawal};
+pub use work::Workers;
+pub use write::Change;

@@ -1,0 +1,242 @@
+//! Delivering: each attempt is decided anew, says what changed since the follower last saw it, and takes effect once.
+
+use crate::fan::{find_follower, is_on};
+use crate::follow::{encode, follower_key};
+use crate::hub::Hub;
+use crate::rows::{DEAD, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, SEP, Seen, SeenInstance, key};
+use std::collections::{BTreeMap, BTreeSet};
+use waybill_gate::{Deleted, Draft, Reason, Tally, View, VisibleDoc};
+use waybill_model::{DateTime, Iri, Problem};
+use waybill_port::{Delivered, DeliveryError, Selection};
+use waybill_store::{Batch, Doc, Reader, StoreError};
+
+/// Rows of one follower that go into one delivery.
+const AT_ONCE: usize = 100;
+/// Failed attempts after which a delivery is given up, unless it takes something back: that is tried for ever.
+const MAX_ATTEMPTS: u32 = 12;
+
+impl Hub {
+    /// Starts the deliveries that are due, one task a follower. Returns how many followers had something due.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn deliver_due(&self) -> Result<usize, Problem> {
+        let now = self.inner.clock.now();
+        let rows = self.inner.store.read(move |r| r.due(OUTBOX, now, AT_ONCE * 8)).await?;
+        let mut by_follower: BTreeMap<String, Vec<Doc>> = BTreeMap::new();
+        for row in rows {
+            let Some((follower, _)) = row.key.split_once(SEP) else { continue };
+            by_follower.entry(follower.to_owned()).or_default().push(row);
+        }
+        let started = by_follower.len();
+        for (follower, mut rows) in by_follower {
+            rows.truncate(AT_ONCE);
+            // One delivery at a time for each follower keeps the order per entity.
+            if !self.flights().insert(follower.clone()) {
+                continue;
+            }
+            let hub = self.clone();
+            tokio::spawn(async move {
+                if let Err(problem) = hub.deliver_to(&follower, rows).await {
+                    tracing::warn!(follower, code = problem.code, "delivery not carried out");
+                }
+                hub.flights().remove(&follower);
+                hub.ring();
+            });
+        }
+        Ok(started)
+    }
+
+    fn flights(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
+        self.inner.flights.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn deliver_to(&self, id: &str, rows: Vec<Doc>) -> Result<(), Problem> {
+        let now = self.inner.clock.now();
+        let wanted = Iri::new(id).ok();
+        let follower = self
+            .inner
+            .store
+            .read(move |r| wanted.map_or(Ok(None), |id| find_follower(r, &id)))
+            .await?;
+        let Some(follower) = follower.filter(|f| is_on(f, now)) else {
+            return self.settle(&rows, Batch::new()).await;
+        };
+        let (Some(sink), Some(selection)) = (self.sink(&follower.sink), self.selection(&follower)) else {
+            let error = DeliveryError::retry(format!("no sink `{}` is there", follower.sink));
+            return self.failed(&follower, &rows, &error, false).await;
+        };
+        let view = self.inner.gate.view(&follower.on_behalf.scope(&follower.tenant));
+        let plan = {
+            let (view, follower, rows, secret) = (view.clone(), follower.clone(), rows.clone(), self.inner.secret);
+            self.inner.store.read(move |r| plan(r, &view, &follower, &selection, &rows, &secret)).await?
+        };
+        if plan.draft.is_empty() {
+            self.inner.gate.note_closed(&view, plan.tally, &format!("follow {id}")).await?;
+            return self.settle(&rows, plan.seen).await;
+        }
+        let taking_back = !plan.draft.deleted.is_empty();
+        let (deleted, gone) = (plan.draft.deleted.clone(), plan.gone);
+        let parcel = self.inner.gate.release_parcel(&view, plan.draft, plan.tally, id).await?;
+        waybill_store::crash_point("deliver");
+        let sent = sink.deliver(follower.spec.as_bytes(), &parcel).await;
+        waybill_store::crash_point("delivered");
+        match sent {
+            Ok(done) => self.delivered(&follower, &rows, plan.seen, &deleted, &gone, &done).await,
+            Err(error) => self.failed(&follower, &rows, &error, taking_back).await,
+        }
+    }
+
+    async fn delivered(&self, follower: &Follower, rows: &[Doc], seen: Batch, deleted: &[Deleted], gone: &BTreeSet<waybill_model::EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
+        let now = self.inner.clock.now();
+        let mut batch = seen;
+        self.status(&mut batch, follower, now, true).await?;
+        if !deleted.is_empty() {
+            self.note_taken_back(&mut batch, follower, gone, done).await?;
+        }
+        self.settle(rows, batch).await
+    }
+
+    /// Commits `batch` and ends the rows that were not written again meanwhile; those stay due.
+    async fn settle(&self, rows: &[Doc], mut batch: Batch) -> Result<(), Problem> {
+        for row in rows {
+            batch.delete_doc_at(OUTBOX, &row.key, row.revision);
+        }
+        self.commit(batch).await.map(drop)
+    }
+
+    async fn failed(&self, follower: &Follower, rows: &[Doc], error: &DeliveryError, taking_back: bool) -> Result<(), Problem> {
+        let now = self.inner.clock.now();
+        let mut batch = Batch::new();
+        for row in rows {
+            let mut delivery: Delivery = serde_json::from_slice(&row.payload).unwrap_or_default();
+            delivery.attempts += 1;
+            delivery.error = Some(error.detail.chars().take(300).collect());
+            if !taking_back && (!error.retry || delivery.attempts >= MAX_ATTEMPTS) {
+                batch.put_doc(DEAD, &row.key, encode(&delivery), None);
+                batch.delete_doc_at(OUTBOX, &row.key, row.revision);
+            } else {
+                let wait = error.after.map_or_else(|| backoff_micros(delivery.attempts), |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+                batch.put_doc(OUTBOX, &row.key, encode(&delivery), Some(now.plus_micros(wait)));
+            }
+        }
+        self.status(&mut batch, follower, now, false).await?;
+        self.commit(batch).await.map(drop)
+    }
+
+    async fn status(&self, batch: &mut Batch, follower: &Follower, now: DateTime, ok: bool) -> Result<(), Problem> {
+        let at = follower_key(&follower.tenant, &follower.id);
+        let looked = at.clone();
+        let Some(row) = self.inner.store.read(move |r| r.doc(FOLLOWER, &looked)).await? else { return Ok(()) };
+        let Ok(mut present) = serde_json::from_slice::<Follower>(&row.payload) else { return Ok(()) };
+        present.status.times_sent += 1;
+        present.status.last_notification = Some(now);
+        if ok {
+            present.status.last_success = Some(now);
+        } else {
+            present.status.times_failed += 1;
+            present.status.last_failure = Some(now);
+        }
+        batch.put_doc(FOLLOWER, &at, encode(&present), None);
+        Ok(())
+    }
+}
+
+/// Half a second, doubled with each attempt, at most a minute.
+fn backoff_micros(attempts: u32) -> i64 {
+    (250_000i64 << attempts.min(8)).min(60_000_000)
+}
+
+struct Plan {
+    draft: Draft,
+    tally: Tally,
+    /// What the follower will have seen once the delivery has arrived.
+    seen: Batch,
+    /// The envelopes under which something was shown before and is no more.
+    gone: BTreeSet<waybill_model::EnvelopeHash>,
+}
+
+/// Compares, for each row, what the follower may see now with what she saw last.
+fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection, rows: &[Doc], secret: &[u8; 32]) -> Result<Plan, StoreError> {
+    let mut out = Plan { draft: Draft::default(), tally: Tally::default(), seen: Batch::new(), gone: BTreeSet::new() };
+    let mut fingerprint = follower.id.to_string();
+    let eyes = view.eyes(r)?;
+    for row in rows {
+        let Some((_, entity)) = row.key.split_once(SEP) else { continue };
+        let at = key(&[follower.id.as_str(), entity]);
+        let before: Option<Seen> = r.doc(SEEN, &at)?.and_then(|doc| serde_json::from_slice(&doc.payload).ok());
+        let doc = r.entity(&follower.tenant, entity)?;
+        let mut tally = Tally::default();
+        let visible = match &doc {
+            Some(doc) => eyes.mask(doc, &mut tally)?,
+            None => None,
+        };
+        let visible = visible.filter(|v| v.matches(&selection.query)).map(|v| {
+            v.project(|name| selection.query.projection.keeps_attribute(name))
+        });
+        // While a sender is not heard of, reading is closed, but nothing is rewritten for it: what was sent stays as it is.
+        let stale = tally.closed.contains_key(&Reason::Stale);
+        out.tally.absorb(tally);
+        if stale {
+            continue;
+        }
+        let Ok(id) = Iri::new(entity) else { continue };
+        match (before, visible) {
+            (None, None) => {}
+            (Some(before), None) => {
+                out.gone.extend(before.instances.values().filter_map(|i| i.envelope));
+                fingerprint.push_str(&format!("|-{id}"));
+                out.draft.deleted.push(Deleted { id, types: before.types, attributes: Vec::new() });
+                out.seen.delete_doc(SEEN, &at);
+            }
+            (before, Some(visible)) => {
+                let after = seen_of(&visible, secret);
+                compare(&mut out, before.as_ref(), &after, id, visible, selection, &mut fingerprint);
+                out.seen.put_doc(SEEN, &at, encode(&after), None);
+            }
+        }
+    }
+    out.draft.key = waybill_keys::hex(&waybill_keys::sha256(fingerprint.as_bytes()));
+    Ok(out)
+}
+
+fn compare(out: &mut Plan, before: Option<&Seen>, after: &Seen, id: Iri, visible: VisibleDoc, selection: &Selection, fingerprint: &mut String) {
+    let name_of = |at: &str| at.split(SEP).next().unwrap_or(at).to_owned();
+    let Some(before) = before else {
+        push_fingerprint(fingerprint, after, &id);
+        out.draft.changed.push(None);
+        out.draft.entities.push(visible);
+        return;
+    };
+    let changed: BTreeSet<String> = after.instances.iter().filter(|(at, i)| before.instances.get(*at) != Some(i)).map(|(at, _)| name_of(at)).collect();
+    let lost: Vec<&String> = before.instances.keys().filter(|at| !after.instances.contains_key(*at)).collect();
+    out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)?.envelope));
+    let gone: BTreeSet<String> = lost.iter().map(|at| name_of(at)).filter(|n| !after.instances.keys().any(|at| &name_of(at) == n)).collect();
+    let heard = |names: &BTreeSet<String>| selection.watched.is_empty() || names.iter().any(|n| selection.watched.iter().any(|w| w.as_str() == n));
+    if !changed.is_empty() && heard(&changed) {
+        push_fingerprint(fingerprint, after, &id);
+        out.draft.changed.push(Some(changed.into_iter().collect()));
+        out.draft.entities.push(visible);
+    }
+    if !gone.is_empty() {
+        fingerprint.push_str(&format!("|-{id}{gone:?}"));
+        let attributes = gone.into_iter().filter_map(|n| Iri::new(n).ok()).collect();
+        out.draft.deleted.push(Deleted { id, types: after.types.clone(), attributes });
+    }
+}
+
+fn push_fingerprint(fingerprint: &mut String, seen: &Seen, id: &Iri) {
+    fingerprint.push_str(&format!("|+{id}"));
+    for (at, instance) in &seen.instances {
+        fingerprint.push_str(&format!("{at}{}", instance.digest));
+    }
+}
+
+/// What a follower sees when it sees `visible`.
+pub(crate) fn seen_of(visible: &VisibleDoc, secret: &[u8; 32]) -> Seen {
+    let instances = visible
+        .digests(secret)
+        .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope }))
+        .collect();
+    Seen { types: visible.types().filter_map(|t| Iri::new(t).ok()).collect(), instances }
+}

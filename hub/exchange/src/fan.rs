@@ -1,0 +1,175 @@
+//! Fanning out: from what changed to who has to hear of it.
+//!
+//! A row of work says only *what* may look different now. Who sees a difference is found by comparing, at delivery, what the follower
+//! may see with what she saw. So a grant, a narrowing, a withdrawal, a window that ended and a plain change all go the same way.
+
+use crate::follow::followers_of;
+use crate::hub::Hub;
+use crate::scan::each_doc;
+use crate::rows::{Delivery, Follower, OUTBOX, SEEN, TODO, Todo, key};
+use crate::write::put_todo;
+use std::ops::ControlFlow;
+use waybill_gate::{Accumulator, WINDOW};
+use waybill_model::{DateTime, EnvelopeHash, Iri, Problem, TenantId};
+use waybill_port::Selection;
+use waybill_store::{Batch, Doc, Filter, Reader, StoreError};
+
+/// Rows taken at once.
+const AT_ONCE: usize = 200;
+
+/// Which entities came under an envelope. Key: envelope, tenant, entity.
+pub(crate) const CAME_UNDER: &str = "came-under";
+
+impl Hub {
+    /// Does the work that is due. Returns how many rows it did.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn fan_out(&self) -> Result<usize, Problem> {
+        let now = self.inner.clock.now();
+        let rows = self.inner.store.read(move |r| r.due(TODO, now, AT_ONCE)).await?;
+        let done = rows.len();
+        for row in rows {
+            let Ok(todo) = serde_json::from_slice::<Todo>(&row.payload) else {
+                self.drop_row(TODO, &row).await?;
+                continue;
+            };
+            let hub = self.clone();
+            let mut batch = self.inner.store.read(move |r| hub.follow_up(r, &todo)).await?;
+            batch.expect_doc(TODO, &row.key, Some(row.revision));
+            batch.delete_doc(TODO, &row.key);
+            match self.inner.store.commit(batch).await {
+                Ok(_) => self.ring(),
+                // The row was written again while it was being done: it is due again, and nothing is lost.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn drop_row(&self, space: &str, row: &Doc) -> Result<(), Problem> {
+        let mut batch = Batch::new();
+        batch.delete_doc(space, &row.key);
+        self.inner.store.commit(batch).await?;
+        Ok(())
+    }
+
+    fn follow_up(&self, r: &Reader<'_>, todo: &Todo) -> Result<Batch, StoreError> {
+        let now = self.inner.clock.now();
+        let mut batch = Batch::new();
+        match todo {
+            Todo::Entity { tenant, id } => {
+                let doc = r.entity(tenant, id.as_str())?;
+                for follower in followers_of(r, tenant)?.iter().filter(|f| is_on(f, now)) {
+                    let Some(selection) = self.selection(follower) else { continue };
+                    let wanted = doc.as_ref().is_some_and(|d| crate::read::fits(&selection.query, d));
+                    let at = key(&[follower.id.as_str(), id.as_str()]);
+                    if wanted || r.doc(SEEN, &at)?.is_some() {
+                        put_delivery(&mut batch, &at, now);
+                    }
+                }
+            }
+            Todo::Subject { tenant, subject } => {
+                for entity in crate::consent::entities_of(r, tenant, subject)? {
+                    self.todo_entity(&mut batch, tenant, &entity);
+                }
+            }
+            Todo::Envelope { tenant, envelope } => {
+                for entity in came_under(r, tenant, *envelope)? {
+                    self.todo_entity(&mut batch, tenant, &entity);
+                }
+            }
+            Todo::Load { follower, after } => self.load(r, &mut batch, follower, after, now)?,
+        }
+        Ok(batch)
+    }
+
+    /// One step of an initial load: the next entities that fit, and a row for the rest.
+    fn load(&self, r: &Reader<'_>, batch: &mut Batch, id: &Iri, after: &str, now: DateTime) -> Result<(), StoreError> {
+        let Some(follower) = find_follower(r, id)? else { return Ok(()) };
+        let Some(selection) = self.selection(&follower) else { return Ok(()) };
+        let types: Vec<String> = crate::read::types_of(&selection.query).iter().map(ToString::to_string).collect();
+        let filter = if types.is_empty() { Filter::All } else { Filter::Types(types) };
+        let (mut last, mut n) = (None, 0usize);
+        r.candidates(&follower.tenant, &filter, Some(after), |doc| {
+            last = Some(doc.id().to_owned());
+            n += 1;
+            put_delivery(batch, &key(&[follower.id.as_str(), doc.id()]), now);
+            if n >= AT_ONCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let (Some(last), true) = (last, n >= AT_ONCE) {
+            let row = Todo::Load { follower: id.clone(), after: last.clone() };
+            put_todo(batch, &key(&["load-more", follower.tenant.as_str(), id.as_str(), &last]), &row, now);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn selection(&self, follower: &Follower) -> Option<Selection> {
+        self.sink(&follower.sink)?.selection(follower.spec.as_bytes()).ok()
+    }
+
+    /// Ends the windows that are over. Returns how many ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn close_windows(&self) -> Result<usize, Problem> {
+        let now = self.inner.clock.now();
+        let rows = self.inner.store.read(move |r| r.due(WINDOW, now, AT_ONCE)).await?;
+        let mut closed = 0;
+        for row in rows {
+            let mut state: Accumulator = serde_json::from_slice(&row.payload).unwrap_or_default();
+            closed += usize::from(state.close(now));
+            let mut batch = Batch::new();
+            batch.expect_doc(WINDOW, &row.key, Some(row.revision));
+            batch.put_doc(WINDOW, &row.key, crate::follow::encode(&state), state.due());
+            let mut parts = row.key.split(crate::rows::SEP);
+            if let (Some(Some(tenant)), Some(Ok(id))) = (parts.next().map(TenantId::new), parts.next().map(Iri::new)) {
+                self.todo_entity(&mut batch, &tenant, &id);
+            }
+            match self.inner.store.commit(batch).await {
+                Ok(_) => self.ring(),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(closed)
+    }
+}
+
+pub(crate) fn is_on(follower: &Follower, now: DateTime) -> bool {
+    follower.active && follower.expires_at.is_none_or(|at| now < at)
+}
+
+pub(crate) fn find_follower(r: &Reader<'_>, id: &Iri) -> Result<Option<Follower>, StoreError> {
+    let suffix = format!("{}{id}", crate::rows::SEP);
+    let mut found = None;
+    each_doc(r, crate::rows::FOLLOWER, "", |doc| {
+        if doc.key.ends_with(&suffix) {
+            found = serde_json::from_slice(&doc.payload).ok();
+        }
+    })?;
+    Ok(found)
+}
+
+pub(crate) fn put_delivery(batch: &mut Batch, at: &str, now: DateTime) {
+    let row = Delivery { attempts: 0, since: Some(now), error: None };
+    batch.put_doc(OUTBOX, at, crate::follow::encode(&row), Some(now));
+}
+
+/// The entities that came under an envelope, or under any.
+pub(crate) fn came_under(r: &Reader<'_>, tenant: &TenantId, envelope: Option<EnvelopeHash>) -> Result<Vec<Iri>, StoreError> {
+    let prefix = envelope.map(|h| key(&[&h.to_string(), tenant.as_str(), ""])).unwrap_or_default();
+    let mut out = Vec::new();
+    each_doc(r, CAME_UNDER, &prefix, |doc| {
+        let mut parts = doc.key.split(crate::rows::SEP).skip(1);
+        if parts.next() == Some(tenant.as_str())
+            && let Some(Ok(id)) = parts.next().map(Iri::new)
+        {
+            out.push(id);
+        }
+    })?;
+    out.sort();
+    out.dedup();
+    Ok(out)
+}

@@ -1,0 +1,174 @@
+//! Followers: who wants to be told, kept in the store.
+
+use crate::hub::Hub;
+use crate::rows::{Behalf, DEAD, FOLLOWER, Follower, FollowerStatus, OUTBOX, SEEN, SEP, Todo, key};
+use crate::scan::each_doc;
+use crate::write::put_todo;
+use std::sync::Arc;
+use waybill_model::{DateTime, Iri, Problem, ProblemCode, Scope, TenantId};
+use waybill_port::{Selection, Sink};
+use waybill_store::{Batch, Reader, StoreError};
+
+/// What a caller says of a new follower.
+#[derive(Debug, Clone)]
+pub struct NewFollower {
+    /// Its identifier; nothing lets the hub choose one.
+    pub id: Option<Iri>,
+    /// The kind of sink.
+    pub sink: &'static str,
+    /// What only the sink reads.
+    pub spec: String,
+    /// Whether it delivers from the start.
+    pub active: bool,
+    /// When it ends.
+    pub expires_at: Option<DateTime>,
+    /// Whether what exists already is sent at once.
+    pub initial_load: bool,
+}
+
+impl Hub {
+    pub(crate) fn sink(&self, kind: &str) -> Option<Arc<dyn Sink>> {
+        self.inner.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(kind).cloned()
+    }
+
+    /// Makes a follower on behalf of the caller. Durable when this returns; what exists is sent as its initial load.
+    ///
+    /// # Errors
+    /// 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
+    /// not heard (consent-design §8).
+    pub async fn follow(&self, scope: &Scope, new: NewFollower) -> Result<Iri, Problem> {
+        let sink = self.sink(new.sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", format!("there is no sink `{}`", new.sink)))?;
+        let selection = sink.selection(new.spec.as_bytes())?;
+        self.hears(scope, &selection)?;
+        let now = self.inner.clock.now();
+        let id = new.id.unwrap_or_else(|| Self::fresh_id("subscription"));
+        let follower = Follower {
+            id: id.clone(),
+            tenant: scope.tenant.clone(),
+            sink: new.sink.to_owned(),
+            spec: new.spec,
+            on_behalf: Behalf::of(scope),
+            active: new.active,
+            expires_at: new.expires_at,
+            created_at: now,
+            modified_at: now,
+            status: FollowerStatus::default(),
+        };
+        let mut batch = Batch::new();
+        let at = follower_key(&scope.tenant, &id);
+        batch.expect_doc(FOLLOWER, &at, None);
+        batch.put_doc(FOLLOWER, &at, encode(&follower), None);
+        if new.initial_load {
+            let row = Todo::Load { follower: id.clone(), after: String::new() };
+            put_todo(&mut batch, &key(&["load", scope.tenant.as_str(), id.as_str()]), &row, now);
+        }
+        self.commit(batch).await.map_err(|p| match p.code.as_str() {
+            "store-conflict" => Problem::new(ProblemCode("already-exists"), 409, "Already exists", format!("`{id}` is taken"))
+                .of_type("https://uri.etsi.org/ngsi-ld/errors/AlreadyExists"),
+            _ => p,
+        })?;
+        Ok(id)
+    }
+
+    /// A follower that would not hear of deletions gets no personal data, unless the recipient's hub hears of withdrawals by event.
+    fn hears(&self, scope: &Scope, selection: &Selection) -> Result<(), Problem> {
+        let governance = self.governance();
+        if selection.hears_deletions || scope.is_operator() || governance.agreement(scope.recipient.as_ref()).is_some_and(|a| a.hub.is_some()) {
+            return Ok(());
+        }
+        let types = crate::read::types_of(&selection.query);
+        let open = !types.is_empty()
+            && types.iter().all(|t| governance.class_of(std::iter::once(t.as_str()), "") == waybill_gate::Class::Open);
+        if open {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemCode("subscription-deaf-to-deletion"),
+            422,
+            "Subscription would not hear of withdrawals",
+            "the selection may hold personal data and the subscription's triggers leave out deletions",
+        )
+        .at("/notificationTrigger")
+        .help("Leave `notificationTrigger` out, or add `entityDeleted` and `attributeDeleted`, or register an event inbox for your hub."))
+    }
+
+    /// The caller's followers with this kind of sink, in the order of their ids.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn followers(&self, scope: &Scope, sink: &'static str) -> Result<Vec<Follower>, Problem> {
+        let (tenant, behalf, all) = (scope.tenant.clone(), Behalf::of(scope), scope.is_operator());
+        let list = self.inner.store.read(move |r| followers_of(r, &tenant)).await?;
+        Ok(list.into_iter().filter(|f| f.sink == sink && (all || f.on_behalf == behalf)).collect())
+    }
+
+    /// One of the caller's followers.
+    ///
+    /// # Errors
+    /// 404 when there is none, or it is another's.
+    pub async fn follower(&self, scope: &Scope, sink: &'static str, id: &Iri) -> Result<Follower, Problem> {
+        let all = self.followers(scope, sink).await?;
+        all.into_iter().find(|f| &f.id == id).ok_or_else(|| {
+            Problem::new(ProblemCode("subscription-not-found"), 404, "Subscription not found", "there is no such subscription, or not for this caller")
+                .of_type("https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound")
+        })
+    }
+
+    /// Changes one of the caller's followers.
+    ///
+    /// # Errors
+    /// 404; what `change` or the sink says; the store's.
+    pub async fn change_follower(&self, scope: &Scope, sink: &'static str, id: &Iri, change: impl FnOnce(&mut Follower) -> Result<(), Problem>) -> Result<(), Problem> {
+        let mut follower = self.follower(scope, sink, id).await?;
+        change(&mut follower)?;
+        let there = self.sink(sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", "the sink is gone"))?;
+        self.hears(scope, &there.selection(follower.spec.as_bytes())?)?;
+        follower.modified_at = self.inner.clock.now();
+        let mut batch = Batch::new();
+        batch.put_doc(FOLLOWER, &follower_key(&scope.tenant, id), encode(&follower), None);
+        let row = Todo::Load { follower: id.clone(), after: String::new() };
+        put_todo(&mut batch, &key(&["load", scope.tenant.as_str(), id.as_str()]), &row, follower.modified_at);
+        self.commit(batch).await.map(drop)
+    }
+
+    /// Ends one of the caller's followers. What it saw stays known as held by its recipient.
+    ///
+    /// # Errors
+    /// 404; the store's.
+    pub async fn unfollow(&self, scope: &Scope, sink: &'static str, id: &Iri) -> Result<(), Problem> {
+        self.follower(scope, sink, id).await?;
+        let prefix = format!("{id}{SEP}");
+        let rows = self
+            .inner
+            .store
+            .read(move |r| {
+                let mut rows = Vec::new();
+                for space in [SEEN, OUTBOX, DEAD] {
+                    each_doc(r, space, &prefix, |doc| rows.push((space, doc.key)))?;
+                }
+                Ok(rows)
+            })
+            .await?;
+        let mut batch = Batch::new();
+        batch.delete_doc(FOLLOWER, &follower_key(&scope.tenant, id));
+        for (space, at) in rows {
+            batch.delete_doc(space, &at);
+        }
+        self.commit(batch).await.map(drop)
+    }
+}
+
+pub(crate) fn follower_key(tenant: &TenantId, id: &Iri) -> String {
+    key(&[tenant.as_str(), id.as_str()])
+}
+
+pub(crate) fn encode(row: &impl serde::Serialize) -> Vec<u8> {
+    // INVARIANT: our rows have string keys only.
+    serde_json::to_vec(row).unwrap_or_default()
+}
+
+pub(crate) fn followers_of(reader: &Reader<'_>, tenant: &TenantId) -> Result<Vec<Follower>, StoreError> {
+    let mut out = Vec::new();
+    each_doc(reader, FOLLOWER, &format!("{tenant}{SEP}"), |doc| out.extend(serde_json::from_slice::<Follower>(&doc.payload)))?;
+    Ok(out)
+}

@@ -1,0 +1,134 @@
+//! Reading entities: who sees what is decided first, then filters, counts and pages are taken of that.
+
+use crate::hub::Hub;
+use std::ops::ControlFlow;
+use waybill_gate::{Page, Released, Tally, View, VisibleDoc};
+use waybill_model::{Iri, Problem, ProblemCode, Scope};
+use waybill_query::{Candidates, EntityQuery};
+use waybill_store::Filter;
+
+/// The largest page.
+pub const MAX_LIMIT: usize = 1000;
+
+impl Hub {
+    /// One entity as the caller may see it, with only the Attributes for which `keep` holds.
+    ///
+    /// # Errors
+    /// 404, in the same words whether it is hidden, missing or foreign; the store's.
+    pub async fn retrieve(&self, scope: &Scope, id: &Iri, keep: impl Fn(&str) -> bool + Send + 'static) -> Result<Released<Page>, Problem> {
+        let view = self.inner.gate.view(scope);
+        let (seen, wanted, tenant) = (view.clone(), id.clone(), scope.tenant.clone());
+        let (found, tally) = self
+            .inner
+            .store
+            .read(move |r| {
+                let mut tally = Tally::default();
+                let now = seen.now();
+                let doc = r.entity(&tenant, wanted.as_str())?.filter(|d| d.system.expires_at.is_none_or(|at| at > now));
+                let visible = match doc {
+                    Some(doc) => seen.eyes(r)?.mask(&doc, &mut tally)?,
+                    None => None,
+                };
+                Ok((visible.map(|v| v.project(keep)), tally))
+            })
+            .await?;
+        let found: Vec<VisibleDoc> = found.into_iter().collect();
+        let missing = found.is_empty();
+        let page = self.inner.gate.release_page(&view, found, None, tally, &format!("retrieve {id}")).await?;
+        if missing {
+            return Err(Problem::new(ProblemCode("entity-not-found"), 404, "Entity not found", "there is no such entity, or not for this caller")
+                .of_type("https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound"));
+        }
+        Ok(page)
+    }
+
+    /// A page of the entities that fit `query`, as the caller may see them, with their number when `count` is asked for. Filters
+    /// and counts see only what the caller sees. `keep` is the projection, applied after the filters.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn query(&self, scope: &Scope, query: EntityQuery, keep: impl Fn(&str) -> bool + Send + 'static) -> Result<Released<Page>, Problem> {
+        let view = self.inner.gate.view(scope);
+        let digest = format!("query {query:?}");
+        let (seen, tenant) = (view.clone(), scope.tenant.clone());
+        let (found, total, tally) = self
+            .inner
+            .store
+            .read(move |r| {
+                let mut tally = Tally::default();
+                let eyes = seen.eyes(r)?;
+                let filter = filter_for(&seen, &query);
+                let (mut page, mut total, mut failed) = (Vec::new(), 0u64, None);
+                r.candidates(&tenant, &filter, None, |doc| {
+                    match eyes.mask(&doc, &mut tally) {
+                        Ok(Some(visible)) if visible.matches(&query) => {
+                            total += 1;
+                            if total > query.offset as u64 && page.len() < query.limit {
+                                page.push(visible);
+                            }
+                            if !query.count && page.len() == query.limit && query.limit > 0 {
+                                // One more tells whether there is a next page.
+                                return if total > (query.offset + query.limit) as u64 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                            }
+                        }
+                        Ok(_) => {}
+                        Err(e) => {
+                            failed = Some(e);
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    ControlFlow::Continue(())
+                })?;
+                if let Some(e) = failed {
+                    return Err(e);
+                }
+                let page: Vec<VisibleDoc> = page.into_iter().map(|v: VisibleDoc| v.project(&keep)).collect();
+                Ok((page, total, tally))
+            })
+            .await?;
+        self.inner.gate.release_page(&view, found, Some(total), tally, &digest).await
+    }
+}
+
+/// The types that a query names; empty when it may be any.
+pub(crate) fn types_of(query: &EntityQuery) -> Vec<Iri> {
+    let mut out = Vec::new();
+    for selector in &query.selectors {
+        let names = selector.types.as_ref().map(waybill_query::TypeSelection::names).unwrap_or_default();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        out.extend(names.into_iter().filter_map(|n| Iri::new(n).ok()));
+    }
+    out
+}
+
+/// Whether `doc` fits by identifier and type.
+pub(crate) fn fits(query: &EntityQuery, doc: &waybill_model::EntityDoc) -> bool {
+    query.selectors.is_empty() || query.selectors.iter().any(|s| s.matches(doc))
+}
+
+/// The indexes may answer only what they answer as the recipient would see it: a condition on a stored value counts only where she
+/// sees the stored value; elsewhere it is left to the filter behind the mask.
+pub(crate) fn filter_for(view: &View, query: &EntityQuery) -> Filter {
+    let types = types_of(query);
+    lower(&query.candidates(), &|name| view.sees_stored_value(&types, name))
+}
+
+fn lower(candidates: &Candidates, open: &dyn Fn(&str) -> bool) -> Filter {
+    use Candidates as C;
+    match candidates {
+        C::Ids(ids) => Filter::Ids(ids.clone()),
+        C::IdPrefix(head) => Filter::IdPrefix(head.clone()),
+        C::Types(types) => Filter::Types(types.clone()),
+        C::HasAttr(attr) if open(attr) => Filter::HasAttr(attr.clone()),
+        C::NumRange { attr, lo, hi } if open(attr) => Filter::NumRange { attr: attr.clone(), lo: *lo, hi: *hi },
+        C::TextEq { attr, text } if open(attr) => Filter::TextEq { attr: attr.clone(), text: text.clone() },
+        C::TimeRange { attr, lo, hi } if open(attr) => Filter::TimeRange { attr: attr.clone(), lo: *lo, hi: *hi },
+        C::BoolEq { attr, value } if open(attr) => Filter::BoolEq { attr: attr.clone(), value: *value },
+        C::BBox { attr, bounds } if open(attr) => Filter::BBox { attr: attr.clone(), bounds: *bounds },
+        C::And(list) => Filter::And(list.iter().map(|c| lower(c, open)).collect()),
+        C::Or(list) => Filter::Or(list.iter().map(|c| lower(c, open)).collect()),
+        _ => Filter::All,
+    }
+}

@@ -1,0 +1,198 @@
+//! What the engine keeps in the store, and under which keys.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Principal, Scope, TenantId};
+
+/// Followers: subscriptions and fed connections. Key: the follower's id.
+pub const FOLLOWER: &str = "follower";
+/// What a follower last saw of an entity. Key: follower, entity.
+pub const SEEN: &str = "seen";
+/// Work to fan out: an entity, a subject or a new follower whose visibility may have changed. Due at once.
+pub const TODO: &str = "todo";
+/// Deliveries to be made. Key: follower, entity. Due when the next attempt is.
+pub const OUTBOX: &str = "outbox";
+/// Deliveries given up. Same key as [`OUTBOX`].
+pub const DEAD: &str = "dead";
+/// What came in and is not admitted yet.
+pub const INBOX: &str = "inbox";
+/// What came in and was refused.
+pub const QUARANTINE: &str = "quarantine";
+/// Notices to other hubs. Key: peer, sequence.
+pub const NOTICE: &str = "notice";
+/// Changes to be made in pods. Key: subject, sequence.
+pub const POD: &str = "pod";
+/// Withdrawals in progress, with what each holder answered.
+pub const WITHDRAWAL: &str = "withdrawal";
+/// Identifiers of events that took effect, so that they do so once.
+pub const EVENT_SEEN: &str = "event-seen";
+
+/// Separates the parts of a key; no IRI and no tenant holds it.
+pub const SEP: char = '\u{1f}';
+
+/// Joins the parts of a key.
+pub fn key(parts: &[&str]) -> String {
+    parts.join(&SEP.to_string())
+}
+
+/// A party that follows: an NGSI-LD subscription, or a connection that is fed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Follower {
+    /// Its identifier; a subscription's URI.
+    pub id: Iri,
+    /// Whose data.
+    pub tenant: TenantId,
+    /// Which [`waybill_port::Sink`] delivers.
+    pub sink: String,
+    /// What only the sink reads.
+    pub spec: String,
+    /// On whose behalf.
+    pub on_behalf: Behalf,
+    /// Delivers only while this holds.
+    pub active: bool,
+    /// Ends here.
+    pub expires_at: Option<DateTime>,
+    /// When it was made.
+    pub created_at: DateTime,
+    /// When it was changed.
+    pub modified_at: DateTime,
+    /// How deliveries went.
+    #[serde(default)]
+    pub status: FollowerStatus,
+}
+
+/// How deliveries to a follower went.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FollowerStatus {
+    /// Deliveries tried.
+    pub times_sent: u64,
+    /// Deliveries that failed.
+    pub times_failed: u64,
+    /// The last try.
+    pub last_notification: Option<DateTime>,
+    /// The last success.
+    pub last_success: Option<DateTime>,
+    /// The last failure.
+    pub last_failure: Option<DateTime>,
+}
+
+/// The part of a [`Scope`] that a follower keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Behalf {
+    /// The operator of this hub.
+    Operator,
+    /// A party, for a purpose.
+    Party {
+        /// Who receives.
+        recipient: PartyId,
+        /// For what.
+        purpose: Option<Iri>,
+    },
+    /// Nobody that is known.
+    Anonymous,
+}
+
+impl Behalf {
+    /// What `scope` says.
+    pub fn of(scope: &Scope) -> Self {
+        match (&scope.principal, &scope.recipient) {
+            (Principal::Operator(_), None) => Self::Operator,
+            (_, Some(recipient)) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone() },
+            _ => Self::Anonymous,
+        }
+    }
+    /// The scope to decide with.
+    pub fn scope(&self, tenant: &TenantId) -> Scope {
+        let base = Scope::anonymous(tenant.clone());
+        match self {
+            Self::Operator => Scope { principal: Principal::Operator("follower".into()), ..base },
+            Self::Party { recipient, purpose } => {
+                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), ..base }
+            }
+            Self::Anonymous => base,
+        }
+    }
+}
+
+/// What a follower last saw of an entity: the digests of the instances, by name and datasetId.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its types.
+    pub types: Vec<Iri>,
+    /// Instance (name, [`SEP`], datasetId) to the digest of what was shown.
+    pub instances: BTreeMap<String, SeenInstance>,
+}
+
+/// One instance that a follower saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenInstance {
+    /// SHA-256 of the instance as shown, without its tag, salted with the hub's secret.
+    pub digest: EnvelopeHash,
+    /// The same of its normalised form: what comes back from a store may have its numbers and members written otherwise.
+    pub normal: EnvelopeHash,
+    /// The envelope it was tagged with.
+    pub envelope: Option<EnvelopeHash>,
+}
+
+/// A row of [`TODO`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Todo {
+    /// An entity changed.
+    Entity {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        id: Iri,
+    },
+    /// What may be seen of a person's data changed.
+    Subject {
+        /// Whose store.
+        tenant: TenantId,
+        /// Who.
+        subject: Iri,
+    },
+    /// Everything a sender sent may have become closed or open.
+    Envelope {
+        /// Whose store.
+        tenant: TenantId,
+        /// The envelope; nothing means all that came under envelopes.
+        envelope: Option<EnvelopeHash>,
+    },
+    /// A follower is new: its initial load.
+    Load {
+        /// Which.
+        follower: Iri,
+        /// Where to go on.
+        after: String,
+    },
+}
+
+/// A row of [`OUTBOX`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// When it was first due.
+    pub since: Option<DateTime>,
+    /// What the last attempt met.
+    pub error: Option<String>,
+}
+
+/// A row of [`QUARANTINE`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The connection it came through.
+    pub connection: String,
+    /// Whose store it was for.
+    pub tenant: TenantId,
+    /// The entity's id.
+    pub entity: String,
+    /// The Attribute, when one is at fault.
+    pub attribute: Option<String>,
+    /// Why: a stable code.
+    pub code: String,
+    /// When.
+    pub at: DateTime,
+    /// The entity as it came, canonical, sealed.
+    pub document: String,
+}
