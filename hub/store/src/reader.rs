@@ -144,26 +144,25 @@ impl<'c> Reader<'c> {
 
     /// The expanded types of the tenant's entities with the number of entities, sorted.
     pub fn types(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
-        self.tally(
-            tenant,
-            "SELECT n.text, count(*) FROM entity_type t JOIN name n ON n.id=t.type JOIN entity e ON e.k=t.k \
-             WHERE t.tenant=?1 AND (e.expires IS NULL OR e.expires > ?2) GROUP BY t.type ORDER BY n.text",
-        )
+        self.tally(tenant, "n.text, count(*) FROM entity_type t JOIN name n ON n.id=t.type")
     }
 
     /// The expanded names of the Attributes of the tenant's entities with the number of entities, sorted.
     pub fn attributes(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
-        self.tally(
-            tenant,
-            "SELECT n.text, count(DISTINCT a.k) FROM entity_attr a JOIN name n ON n.id=a.attr JOIN entity e ON e.k=a.k \
-             WHERE a.tenant=?1 AND (e.expires IS NULL OR e.expires > ?2) GROUP BY a.attr ORDER BY n.text",
-        )
+        self.tally(tenant, "n.text, count(DISTINCT t.k) FROM entity_attr t JOIN name n ON n.id=t.attr")
     }
 
-    fn tally(&self, tenant: &TenantId, sql: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    fn tally(&self, tenant: &TenantId, what: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let Some(tenant) = self.name(tenant.as_str())? else { return Ok(Vec::new()) };
-        let mut ask = self.conn.prepare_cached(sql)?;
-        let rows = ask.query_map([tenant, self.now.micros()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let now = self.now.micros();
+        // Looking at each entity is only needed while some have ended and were not cleared away.
+        let ended: bool = self
+            .conn
+            .prepare_cached("SELECT EXISTS(SELECT 1 FROM entity WHERE due IS NOT NULL AND due<=?1)")?
+            .query_row([now], |row| row.get(0))?;
+        let only = if ended { "AND EXISTS(SELECT 1 FROM entity e WHERE e.k=t.k AND (e.expires IS NULL OR e.expires > ?2))" } else { "AND ?2=?2" };
+        let mut ask = self.conn.prepare_cached(&format!("SELECT {what} WHERE t.tenant=?1 {only} GROUP BY n.id ORDER BY n.text"))?;
+        let rows = ask.query_map([tenant, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -15,3 +15,5 @@ mod files;
 mod model;
 #[path = "it/restore.rs"]
 mod restore;
+#[path = "it/superset.rs"]
+mod superset;

@@ -47,8 +47,14 @@ fn copy(place: &Place, part: &Path) -> Result<(), StoreError> {
     let text = part.to_str().ok_or_else(|| StoreError::Io("the path of the backup is not UTF-8".into()))?;
     let _turn = place.turn.as_deref().map(|turn| turn.read().unwrap_or_else(PoisonError::into_inner));
     let conn = place.connect(false)?;
-    conn.execute("VACUUM INTO ?1", [text])?;
-    Ok(())
+    if place.dir.is_some() {
+        conn.execute("VACUUM INTO ?1", [text])?;
+        return Ok(());
+    }
+    // A database in memory would make the copy in memory too.
+    let mut to = Connection::open(part)?;
+    rusqlite::backup::Backup::new(&conn, &mut to)?.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+    to.close().map_err(|(_, e)| e.into())
 }
 
 pub fn restore(backup: &Path, dir: &Path) -> Result<(), StoreError> {

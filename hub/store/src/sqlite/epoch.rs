@@ -2,18 +2,25 @@
 //! is acknowledged. No backup contains it, no restore replaces it.
 
 use crate::StoreError;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "waybill epochs 1 ";
 
-/// An open ledger. In memory there is none.
+/// An open ledger. Several processes may have it open: whoever reads to mend or adds to it holds its lock.
 pub struct Ledger {
     file: File,
-    /// The last epoch in it.
-    pub last: u64,
+}
+
+/// What a ledger held when it was opened.
+pub struct Found {
+    /// The notes by epoch.
+    pub notes: BTreeMap<u64, Vec<u8>>,
+    /// Whether it was there.
+    pub existed: bool,
 }
 
 /// Where the ledger of the store in `dir` is.
@@ -22,45 +29,46 @@ pub fn path(dir: &Path) -> PathBuf {
 }
 
 impl Ledger {
-    /// Opens the ledger of the store `id`, or starts one. The notes in it are returned with their epochs; the flag says whether it was there.
-    /// A last line that a crash cut short is dropped: its batch was never acknowledged.
-    pub fn open(dir: &Path, id: &str) -> Result<(Self, Vec<(u64, Vec<u8>)>, bool), StoreError> {
+    /// Opens the ledger of the store `id`, or starts one. A last line that a crash cut short is dropped: its batch was never acknowledged.
+    pub fn open(dir: &Path, id: &str) -> Result<(Self, Found), StoreError> {
         let header = format!("{HEADER}{id}\n");
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path(dir))?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path(dir))?;
+        file.lock()?;
+        let mut ledger = Self { file };
         let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        let mut notes = Vec::new();
+        ledger.file.read_to_end(&mut text)?;
+        let mut notes = BTreeMap::new();
         let mut good = header.len();
         let existed = text.starts_with(header.as_bytes());
         if existed {
             while let Some(end) = text[good..].iter().position(|b| *b == b'\n') {
-                let Some(note) = read_line(&text[good..good + end]) else {
+                let Some((epoch, note)) = read_line(&text[good..good + end]) else {
                     return Err(StoreError::Corrupt(format!("the ledger `epochs` is damaged at byte {good}")));
                 };
-                notes.push(note);
+                notes.insert(epoch, note);
                 good += end + 1;
             }
+            if good < text.len() {
+                ledger.file.set_len(good as u64)?;
+            }
         } else if header.as_bytes().starts_with(&text) {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(header.as_bytes())?;
-            file.sync_all()?;
+            ledger.file.set_len(0)?;
+            ledger.file.write_all(header.as_bytes())?;
+            ledger.file.sync_all()?;
             sync_dir(dir)?;
         } else if text.starts_with(HEADER.as_bytes()) {
             return Err(StoreError::Corrupt("the ledger `epochs` beside it belongs to another store".into()));
         } else {
             return Err(StoreError::Corrupt("the file `epochs` is not a ledger of ours".into()));
         }
-        file.set_len(good as u64)?;
-        file.seek(SeekFrom::Start(good as u64))?;
-        let last = notes.last().map_or(0, |(epoch, _)| *epoch);
-        Ok((Self { file, last }, notes, existed))
+        ledger.file.unlock()?;
+        Ok((ledger, Found { notes, existed }))
     }
 
     /// Adds notes, and returns when they are durable.
     pub fn append(&mut self, notes: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
         let mut text = String::new();
-        for (epoch, note) in notes.iter().filter(|(epoch, _)| *epoch > self.last) {
+        for (epoch, note) in notes {
             // A String takes every write.
             let _ = write!(text, "{epoch} ");
             for b in note {
@@ -68,10 +76,10 @@ impl Ledger {
             }
             let _ = writeln!(text, " {:08x}", check(*epoch, note));
         }
-        self.file.write_all(text.as_bytes())?;
-        self.file.sync_data()?;
-        self.last = notes.iter().map(|(epoch, _)| *epoch).max().unwrap_or(self.last).max(self.last);
-        Ok(())
+        self.file.lock()?;
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        self.file.unlock()?;
+        Ok(written?)
     }
 }
 

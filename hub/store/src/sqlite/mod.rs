@@ -11,8 +11,10 @@ pub mod spans;
 mod writer;
 
 use crate::{Batch, Committed, Reader, StoreError};
+use epoch::{Found, Ledger};
 use pool::Pool;
 use rusqlite::{Connection, OpenFlags, params};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -33,11 +35,14 @@ pub struct Options {
     pub readers: usize,
     /// The largest size of the database in bytes; beyond it writing fails with [`StoreError::Full`].
     pub max_bytes: Option<u64>,
+    /// Whether to be the only one that opens it so: for the hub itself, of which there must be one a directory. The command line's other
+    /// commands open it beside a running hub.
+    pub sole: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)), max_bytes: None }
+        Self { readers: std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)), max_bytes: None, sole: false }
     }
 }
 
@@ -55,6 +60,8 @@ pub struct Health {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
+    /// Held while the store is open as the sole one.
+    _sole: Option<File>,
     to_writer: mpsc::Sender<Message>,
     pool: Pool,
     place: Place,
@@ -129,6 +136,10 @@ impl Store {
     }
 
     fn start(place: Place, clock: Clock, options: &Options) -> Result<Self, StoreError> {
+        let sole = match &place.dir {
+            Some(dir) if options.sole => Some(take_alone(dir)?),
+            _ => None,
+        };
         let mut conn = place.connect(true)?;
         schema::migrate(&mut conn)?;
         let ledger = match &place.dir {
@@ -149,10 +160,10 @@ impl Store {
         let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Result<Vec<_>, _>>()?;
         writer::spawn(conn, ledger, place.turn.clone(), clock.clone(), from_handles)?;
         let pool = Pool::spawn(readers, place.turn.clone(), clock.clone())?;
-        Ok(Self(Arc::new(Inner { to_writer, pool, place, clock })))
+        Ok(Self(Arc::new(Inner { _sole: sole, to_writer, pool, place, clock })))
     }
 
-    /// Does the batch. Returns when it is durable; on an error nothing of it was done.
+    /// Does the batch. Returns when it is durable; on an error nothing of it was done. A caller that stops waiting does not undo it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a precondition does not hold, [`StoreError::Full`], [`StoreError::Closed`] and others.
@@ -253,7 +264,9 @@ impl Store {
     /// Finishes what was handed over, then closes the database. Other handles get [`StoreError::Closed`].
     pub async fn close(&self) {
         let (reply, answer) = oneshot::channel();
-        self.0.pool.close();
+        let readers = self.0.pool.close();
+        // Whatever comes of it: the threads have ended then.
+        let _ = tokio::task::spawn_blocking(move || readers.into_iter().for_each(|thread| drop(thread.join()))).await;
         if self.0.to_writer.send(Message::Stop(reply)).await.is_ok() {
             let _ = answer.await;
         }
@@ -276,6 +289,16 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// A lock that one process, and one store in it, can hold.
+fn take_alone(dir: &Path) -> Result<File, StoreError> {
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(std::fs::TryLockError::Error(e)) => Err(e.into()),
+    }
+}
+
 /// The database of the store in `dir`.
 fn database(dir: &Path) -> PathBuf {
     dir.join("waybill.db")
@@ -292,26 +315,28 @@ fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
 
 /// Brings ledger and database together: what only the ledger has was lost with a restore; what only the database has was cut off by a crash
 /// before it was acknowledged.
-fn open_ledger(conn: &mut Connection, dir: &Path) -> Result<epoch::Ledger, StoreError> {
+fn open_ledger(conn: &mut Connection, dir: &Path) -> Result<Ledger, StoreError> {
     let id: String = conn.query_row("SELECT value FROM meta WHERE key='store'", [], |row| row.get(0))?;
-    let (mut ledger, notes, existed) = epoch::Ledger::open(dir, &id)?;
+    let (mut ledger, Found { notes, existed }) = Ledger::open(dir, &id)?;
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let now = Reader::new(&tx, waybill_model::DateTime::from_micros(0));
-    let (own, before) = (now.epoch()?, now.restored_from()?);
+    let reader = Reader::new(&tx, waybill_model::DateTime::from_micros(0));
+    let (own, before) = (reader.epoch()?, reader.restored_from()?);
     let used = crate::reader::meta(&tx, "commits")?.unwrap_or_default() > 0;
     let mark = |key: &str, value: u64| tx.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, value]);
-    if ledger.last > own {
-        for (epoch, note) in notes.iter().filter(|(epoch, _)| *epoch > own) {
+    let last = notes.last_key_value().map_or(0, |(epoch, _)| *epoch);
+    if last > own {
+        for (epoch, note) in notes.range(own + 1..) {
             tx.execute("INSERT OR IGNORE INTO withdrawn(epoch, note) VALUES (?1, ?2)", params![epoch, note])?;
         }
-        mark("epoch", ledger.last)?;
+        mark("epoch", last)?;
         mark("restored", before.map_or(own, |b| b.min(own)))?;
     }
     if !existed && used {
         mark("restored", before.map_or(own, |b| b.min(own)))?;
         mark("ledger_lost", 1)?;
     }
-    let missing = Reader::new(&tx, waybill_model::DateTime::from_micros(0)).withdrawn(ledger.last)?;
+    let mut missing = reader.withdrawn(0)?;
+    missing.retain(|(epoch, _)| !notes.contains_key(epoch));
     tx.commit()?;
     if !missing.is_empty() {
         ledger.append(&missing)?;

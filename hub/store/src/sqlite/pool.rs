@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use waybill_model::Clock;
 
 /// A caller's work. It is given an error when no state could be opened.
@@ -13,7 +14,10 @@ pub type Job = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
 /// More than this waiting is refused: whoever asks is better told to come back.
 const QUEUE: usize = 10_000;
 
-pub struct Pool(Arc<Shared>);
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
 
 #[derive(Default)]
 struct Shared {
@@ -29,16 +33,17 @@ struct Queue {
 
 impl Pool {
     pub fn spawn(conns: Vec<Connection>, turn: Option<Arc<RwLock<()>>>, clock: Clock) -> Result<Self, StoreError> {
-        let pool = Self(Arc::default());
+        let pool = Self { shared: Arc::default(), threads: Mutex::default() };
         for (n, conn) in conns.into_iter().enumerate() {
-            let (shared, turn, clock) = (pool.0.clone(), turn.clone(), clock.clone());
-            std::thread::Builder::new().name(format!("store-read-{n}")).spawn(move || work(&shared, &conn, turn.as_deref(), &clock))?;
+            let (shared, turn, clock) = (pool.shared.clone(), turn.clone(), clock.clone());
+            let thread = std::thread::Builder::new().name(format!("store-read-{n}")).spawn(move || work(&shared, &conn, turn.as_deref(), &clock))?;
+            pool.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(pool)
     }
 
     pub fn run(&self, job: Job) -> Result<(), StoreError> {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.closed {
             return Err(StoreError::Closed);
         }
@@ -47,13 +52,15 @@ impl Pool {
         }
         queue.jobs.push_back(job);
         drop(queue);
-        self.0.wake.notify_one();
+        self.shared.wake.notify_one();
         Ok(())
     }
 
-    pub fn close(&self) {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.0.wake.notify_all();
+    /// Lets the threads end when they have done what waits, and returns them.
+    pub fn close(&self) -> Vec<JoinHandle<()>> {
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.wake.notify_all();
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

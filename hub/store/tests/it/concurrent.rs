@@ -113,7 +113,7 @@ fn a_reader_sees_one_state_while_writers_go_on() {
 
 #[test]
 fn a_read_that_panics_costs_no_thread_and_a_closed_store_says_so() {
-    let store = Store::memory_with(clock(), Options { readers: 1, max_bytes: None }).unwrap();
+    let store = Store::memory_with(clock(), Options { readers: 1, ..Options::default() }).unwrap();
     assert_eq!(store.read_blocking(|_| -> Result<(), _> { panic!("a closure of the caller") }), Err(StoreError::Panicked));
     assert_eq!(read(&store, |r| r.stream_head("s")), 0);
     run(store.close());

@@ -84,7 +84,7 @@ fn damage_inside_is_found_and_said() {
 #[test]
 fn a_full_disk_leaves_the_old_state_and_the_store_usable() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_with(dir.path(), clock(), Options { readers: 1, max_bytes: Some(400_000) }).unwrap();
+    let store = Store::open_with(dir.path(), clock(), Options { max_bytes: Some(400_000), ..Options::default() }).unwrap();
     let put = |key: &str, size: usize| {
         let mut batch = Batch::new();
         batch.put_doc("d", key, vec![7u8; size], None).append("s", key).put_entity(&tenant(), &entity(&format!("urn:{key}"), "urn:T", ""));
@@ -135,4 +135,32 @@ fn nobody_else_may_look_into_the_directory() {
     let data = dir.path().join("data");
     let _store = Store::open(&data, clock()).unwrap();
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o077, 0);
+}
+
+#[test]
+fn a_second_hub_on_the_directory_is_refused_and_a_command_beside_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let sole = Options { sole: true, ..Options::default() };
+    let hub = Store::open_with(dir.path(), clock(), sole.clone()).unwrap();
+    assert_eq!(Store::open_with(dir.path(), clock(), sole.clone()).unwrap_err(), StoreError::InUse);
+    // The command withdraws beside the running hub, and the hub goes on.
+    let command = Store::open(dir.path(), clock()).unwrap();
+    for (store, note) in [(&command, "one"), (&hub, "two"), (&command, "three"), (&hub, "four")] {
+        let mut batch = Batch::new();
+        batch.append("s", note).raise_epoch(note).put_entity(&tenant(), &entity(&format!("urn:{note}"), "urn:T", ""));
+        store.commit_blocking(batch).unwrap();
+    }
+    for store in [&hub, &command] {
+        assert_eq!(read(store, |r| Ok((r.stream_head("s")?, r.epoch()?, r.restored_from()?))), (4, 4, None));
+    }
+    run(async {
+        command.close().await;
+        hub.close().await;
+    });
+    drop((hub, command));
+    let ledger = std::fs::read_to_string(dir.path().join("epochs")).unwrap();
+    let epochs: Vec<_> = ledger.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(epochs, ["1", "2", "3", "4"]);
+    let again = Store::open_with(dir.path(), clock(), sole).unwrap();
+    assert_eq!(read(&again, |r| Ok((r.epoch()?, r.restored_from()?))), (4, None));
 }

@@ -137,3 +137,16 @@ fn a_ledger_that_was_cut_short_is_mended_and_a_damaged_or_foreign_one_is_refused
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_store_in_memory_can_be_kept_as_a_backup() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::memory(clock()).unwrap();
+    commit(&store, |b| {
+        b.put_doc("grant", "g", "open", None);
+    });
+    let (copy, data) = (root.path().join("copy"), root.path().join("data"));
+    run(store.backup(copy.clone())).unwrap();
+    Store::restore(copy, &data).unwrap();
+    assert_eq!(state(&Store::open(&data, clock()).unwrap()).0, ["g"]);
+}
