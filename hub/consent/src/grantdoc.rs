@@ -188,9 +188,10 @@ pub struct Observed {
     pub etag: Option<String>,
     /// SHA-256 (hexadecimal) of the bytes that were read.
     pub hash: String,
-    /// Whom the evidence shows as the author.
+    /// Whom the evidence shows as the author; of what a clerk or a client recorded, who recorded it.
     pub author: Iri,
-    /// What the evidence is: a signature by a key in her profile, or access rules under which only she could write.
+    /// What the evidence is: a signature by a key in her profile, access rules under which only she could write, her own sign-in, a
+    /// clerk, a client.
     pub kind: EvidenceKind,
     /// SHA-256 (hexadecimal) of the access rules, when those are the evidence.
     pub access_rules: Option<String>,
@@ -206,7 +207,7 @@ impl Observed {
             source: Some(self.source.clone()),
             etag: self.etag.clone(),
             access_rules: self.access_rules.clone(),
-            recorder: None,
+            recorder: matches!(self.kind, EvidenceKind::Clerk | EvidenceKind::Api).then(|| self.author.clone()),
         }
     }
 }
@@ -303,11 +304,12 @@ impl GrantDocument {
     /// # Errors
     /// [`ConsentError::Evidence`] when somebody else wrote it; [`ConsentError::OldVersion`] when it is older than what is known.
     pub fn import(&self, id: &Iri, seen: &Observed, versions: &[ConsentRecord], events: &[ConsentEvent]) -> Result<Imported, ConsentError> {
-        if self.subject != seen.author {
-            return Err(ConsentError::Evidence("the one who wrote it is not the one it speaks for"));
-        }
-        if !matches!(seen.kind, EvidenceKind::Signed | EvidenceKind::AccessRules) {
-            return Err(ConsentError::Evidence("a document counts by a signature or by access rules"));
+        match seen.kind {
+            // A clerk or a client writes down what she said: the evidence names who did, and is never shown as hers.
+            EvidenceKind::Clerk | EvidenceKind::Api => {}
+            EvidenceKind::Observed => return Err(ConsentError::Evidence("nobody can be seen to have written it")),
+            _ if self.subject != seen.author => return Err(ConsentError::Evidence("the one who wrote it is not the one it speaks for")),
+            EvidenceKind::Signed | EvidenceKind::AccessRules | EvidenceKind::SignedIn => {}
         }
         // A time that is still to come, or none, is when the hub saw it.
         let said = self.stated.filter(|at| *at <= seen.received.plus_seconds(SKEW_SECONDS)).unwrap_or(seen.received);

@@ -3,7 +3,7 @@
 use crate::hub::Hub;
 use serde::Serialize;
 use serde_json::json;
-use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, Guardianship, Input, Registry, Target};
+use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, Target, record_id_of};
 use waybill_journal::{ConsentRef, Kind, Record};
 use waybill_model::{EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 use waybill_port::Notice;
@@ -94,6 +94,45 @@ impl Hub {
             }
         }
         Err(Problem::new(ProblemCode("busy-consent"), 503, "Too many changes", "others kept changing this person's consents").help("Try again in a moment."))
+    }
+
+    /// Takes a grant document: from a pod, or as the consent API was given it. `seen` says where it stood and how it is known to be hers.
+    /// The same reading twice changes nothing the second time.
+    ///
+    /// # Errors
+    /// What the consent room refuses, also when the evidence does not show that it is hers; the store's.
+    pub async fn take_grant_document(&self, tenant: &TenantId, document: &GrantDocument, seen: &Observed) -> Result<Granted, Problem> {
+        let id = record_id_of(&seen.source, &self.inner.secret);
+        for _ in 0..4 {
+            let (tenant_, id_) = (tenant.clone(), id.clone());
+            let read = move |r: &Reader<'_>| {
+                Ok((ConsentBook::versions(r, &tenant_, id_.as_str()).map_err(told)?, ConsentBook::events(r, &tenant_, id_.as_str()).map_err(told)?))
+            };
+            let (versions, events) = self.inner.store.read(read).await?;
+            let imported = document.import(&id, seen, &versions, &events)?;
+            if imported.record.is_none() && imported.events.is_empty() {
+                return Ok(Granted { record: id, subject: document.subject.clone(), state: None, opened: Vec::new(), closed: Vec::new() });
+            }
+            match self.change_consent(tenant, &id, imported.record, imported.events).await {
+                // Somebody else read the same document at the same time.
+                Err(problem) if matches!(problem.code.as_str(), "consent-version-taken" | "consent-chain-broken") => {}
+                other => return other,
+            }
+        }
+        Err(Problem::new(ProblemCode("busy-consent"), 503, "Too many changes", "others kept reading the same document").help("Try again in a moment."))
+    }
+
+    /// The grant document at `source` is gone: whoever deletes her grant takes it back.
+    ///
+    /// # Errors
+    /// The store's. A document that was never taken is no error.
+    pub async fn grant_document_gone(&self, tenant: &TenantId, source: &Iri) -> Result<Option<Granted>, Problem> {
+        let id = record_id_of(source, &self.inner.secret);
+        let (tenant_, id_) = (tenant.clone(), id.clone());
+        let versions = self.inner.store.read(move |r| ConsentBook::versions(r, &tenant_, id_.as_str()).map_err(told)).await?;
+        let Some(last) = versions.iter().max_by_key(|v| v.version) else { return Ok(None) };
+        let event = waybill_consent::gone(last, source, self.inner.clock.now());
+        self.change_consent(tenant, &id, None, vec![event]).await.map(Some)
     }
 
     fn follow_through(&self, r: &Reader<'_>, tenant: &TenantId, record: &Iri, applied: Applied, events: &[ConsentEvent]) -> Result<(Batch, Granted), StoreError> {

@@ -1,0 +1,101 @@
+//! The engine on one hub: who sees what, what is told to whom, and what becomes of it when she takes it back.
+
+mod world;
+
+use world::World;
+
+#[tokio::test]
+async fn nothing_personal_is_seen_without_a_grant() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    assert_eq!(world.seen_by_city_b("urn:meter:1").await, None, "unbound");
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    assert_eq!(world.seen_by_city_b("urn:meter:1").await, None, "bound, but not granted");
+}
+
+#[tokio::test]
+async fn a_grant_opens_what_it_names_and_nothing_else() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.meter("urn:meter:2", 900.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.bind("urn:meter:2", "https://bert.example/#me").await;
+    world.grant("https://anna.example/#me", "given", serde_json::json!([{ "attribute": world::POWER, "precision": { "round": 500.0 } }])).await;
+    let seen = world.seen_by_city_b("urn:meter:1").await.expect("granted");
+    assert_eq!(seen.text().matches("\"value\":1000.0").count(), 1, "1200 rounded to 500s: {}", seen.text());
+    assert!(!seen.text().contains("1200"), "the exact value must not leave");
+    assert!(seen.text().contains(waybill_model::TAG_NAME), "tagged");
+    assert_eq!(world.seen_by_city_b("urn:meter:2").await, None, "a neighbour's meter");
+    assert_eq!(world.seen_by_city_b_for("urn:meter:1", "https://w3id.org/waybill/purpose#EnergyBilling").await, None, "another purpose");
+}
+
+#[tokio::test]
+async fn withdrawing_closes_at_once_and_names_the_envelopes() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    let granted = world.grant("https://anna.example/#me", "given", data.clone()).await;
+    assert_eq!(granted.opened.len(), 1);
+    assert!(world.seen_by_city_b("urn:meter:1").await.is_some());
+    let withdrawn = world.grant("https://anna.example/#me", "withdrawn", data).await;
+    assert_eq!(withdrawn.closed, granted.opened);
+    assert_eq!(world.seen_by_city_b("urn:meter:1").await, None);
+    let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].envelopes, granted.opened);
+}
+
+#[tokio::test]
+async fn a_follower_hears_creation_change_and_deletion_as_visibility_changes() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    world.until("created", |d| d.created("urn:meter:1") == 1).await;
+    world.meter("urn:meter:1", 1300.0).await;
+    world.until("changed", |d| d.last_text("urn:meter:1").is_some_and(|t| t.contains("1300"))).await;
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    world.until("deleted", |d| d.deleted("urn:meter:1") == 1).await;
+    let finished = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert_eq!(finished.len(), 1);
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_mean_appears_when_its_window_is_over() {
+    let world = World::new().await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.grant("https://anna.example/#me", "given", serde_json::json!([{ "attribute": world::POWER, "precision": { "mean": { "every": "PT1H", "zone": "Europe/Brussels", "minSamples": 2 } } }])).await;
+    world.clock_to_the_next_hour();
+    world.meter("urn:meter:1", 1000.0).await;
+    world.advance_minutes(20);
+    world.meter("urn:meter:1", 2000.0).await;
+    assert_eq!(world.seen_by_city_b("urn:meter:1").await, None, "the hour is not over");
+    world.advance_minutes(40);
+    world.hub.close_windows().await.expect("windows");
+    let seen = world.seen_by_city_b("urn:meter:1").await.expect("the hour is over");
+    assert!(seen.text().contains("\"value\":1500.0"), "{}", seen.text());
+    assert!(seen.text().contains("PT1H"));
+    // Late: belongs to the hour that was released.
+    world.meter_at("urn:meter:1", 9000.0, -30).await;
+    let again = world.seen_by_city_b("urn:meter:1").await.expect("still there");
+    assert!(again.text().contains("\"value\":1500.0"), "a late value never re-releases");
+}
+
+#[tokio::test]
+async fn filters_and_counts_see_only_what_the_recipient_sees() {
+    let world = World::new().await;
+    for (n, power) in [(1, 100.0), (2, 200.0), (3, 300.0)] {
+        world.meter(&format!("urn:meter:{n}"), power).await;
+        world.bind(&format!("urn:meter:{n}"), &format!("https://p{n}.example/#me")).await;
+    }
+    world.grant("https://p2.example/#me", "given", serde_json::json!([{ "attribute": world::POWER, "precision": { "round": 1000.0 } }])).await;
+    assert_eq!(world.count_for_city_b(None).await, 1);
+    assert_eq!(world.count_for_city_b(Some("power>150")).await, 0, "the exact value is hidden: 200 is seen as 0");
+    assert_eq!(world.count_for_city_b(Some("power<150")).await, 1);
+}
+

@@ -1,0 +1,185 @@
+//! One hub in memory, with a fixed clock, two parties and a sink that remembers.
+
+use std::sync::{Arc, Mutex};
+use waybill_consent::{Binding, EvidenceKind, GrantDocument, Observed, Rule, Target, Validity};
+use waybill_exchange::{Change, Granted, Hub, NewFollower};
+use waybill_gate::{Agreement, Class, ClassRule, Governance, HolderClass, Parcel, Released};
+use waybill_model::{Clock, DateTime, EntityDoc, Iri, Principal, Problem, Scope, TenantId};
+use waybill_port::{BoxFuture, Delivered, DeliveryError, Selection, Sink};
+use waybill_query::{EntityQuery, Q, TypeSelection};
+use waybill_store::Store;
+
+pub const POWER: &str = "https://w3id.org/example/power";
+pub const METER: &str = "https://w3id.org/example/SmartMeter";
+pub const CITY_B: &str = "https://b.example/party";
+pub const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
+
+pub fn iri(text: &str) -> Iri {
+    Iri::new(text).expect("an IRI")
+}
+
+struct Names;
+impl waybill_query::Expander for Names {
+    fn expand(&self, term: &str) -> String {
+        format!("https://w3id.org/example/{term}")
+    }
+}
+
+/// What arrived.
+#[derive(Default)]
+pub struct Arrived(Vec<Parcel>);
+
+impl Arrived {
+    pub fn created(&self, id: &str) -> usize {
+        self.0.iter().flat_map(|p| p.entities.iter().zip(&p.changed)).filter(|(e, c)| e.id() == id && c.is_none()).count()
+    }
+    pub fn deleted(&self, id: &str) -> usize {
+        self.0.iter().flat_map(|p| &p.deleted).filter(|d| d.id.as_str() == id && d.attributes.is_empty()).count()
+    }
+    pub fn last_text(&self, id: &str) -> Option<String> {
+        self.0.iter().flat_map(|p| &p.entities).rfind(|e| e.id() == id).map(|e| e.text().to_owned())
+    }
+}
+
+struct Remember(Arc<Mutex<Arrived>>);
+
+impl Sink for Remember {
+    fn kind(&self) -> &'static str {
+        "remember"
+    }
+    fn selection(&self, _: &[u8]) -> Result<Selection, Problem> {
+        let query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
+        Ok(Selection { query, watched: Vec::new(), hears_deletions: true })
+    }
+    fn deliver<'a>(&'a self, _: &'a [u8], parcel: &'a Released<Parcel>) -> BoxFuture<'a, Result<Delivered, DeliveryError>> {
+        self.0.lock().expect("lock").0.push(parcel.get().clone());
+        Box::pin(async { Ok(Delivered::default()) })
+    }
+}
+
+pub struct World {
+    pub hub: Hub,
+    pub tenant: TenantId,
+    clock: Clock,
+    arrived: Arc<Mutex<Arrived>>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let clock = Clock::fixed(DateTime::parse("2026-11-24T10:10:00Z").expect("a time"));
+        let store = Store::memory(clock.clone()).expect("a store");
+        let mut governance = Governance::bare("https://a.example").expect("governance");
+        governance.classes.push(ClassRule { types: vec![iri("https://w3id.org/example/AirQuality")], attributes: Vec::new(), class: Class::Open });
+        governance.agreements.push(Agreement {
+            id: iri("urn:agreement:b"),
+            recipient: Some(iri(CITY_B)),
+            purposes: vec![iri(ADVICE)],
+            open: true,
+            holder: HolderClass::Plain,
+            hub: None,
+            write: false,
+        });
+        let hub = Hub::open(store, governance, clock.clone()).await.expect("a hub");
+        let arrived = Arc::new(Mutex::new(Arrived::default()));
+        hub.add_sink(Arc::new(Remember(arrived.clone())));
+        Self { hub, tenant: TenantId::main(), clock, arrived }
+    }
+
+    fn operator(&self) -> Scope {
+        Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(self.tenant.clone()) }
+    }
+    fn city_b(&self, purpose: &str) -> Scope {
+        Scope { principal: Principal::Client { client: "app".into(), party: iri(CITY_B) }, recipient: Some(iri(CITY_B)), purpose: Some(iri(purpose)), ..Scope::anonymous(self.tenant.clone()) }
+    }
+
+    pub fn advance_minutes(&self, minutes: i64) {
+        self.clock.advance_micros(minutes * 60_000_000);
+    }
+    pub fn clock_to_the_next_hour(&self) {
+        let left = 3600 - self.clock.now().seconds().rem_euclid(3600);
+        self.clock.advance_micros(left * 1_000_000 + 60_000_000);
+    }
+
+    pub async fn meter(&self, id: &str, power: f64) {
+        self.meter_at(id, power, 0).await;
+    }
+    pub async fn meter_at(&self, id: &str, power: f64, minutes: i64) {
+        let at = self.clock.now().plus_seconds(minutes * 60);
+        let text = format!("{{\"id\":\"{id}\",\"type\":[\"{METER}\"],\"{POWER}\":[{{\"type\":\"Property\",\"value\":{power},\"observedAt\":\"{at}\"}}]}}");
+        let doc = EntityDoc::parse(text, self.clock.now()).expect("canonical");
+        self.hub.modify(&self.operator(), &iri(id), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
+    }
+
+    pub async fn bind(&self, entity: &str, subject: &str) {
+        let binding = Binding {
+            target: Target::Entity(iri(entity)),
+            subject: iri(subject),
+            validity: Validity::default(),
+            asserted_by: iri("https://a.example/party"),
+            evidence: "contract".into(),
+            rule: Rule::All,
+        };
+        self.hub.bind(&self.tenant, &binding).await.expect("bound");
+    }
+
+    pub async fn grant(&self, subject: &str, state: &str, data: serde_json::Value) -> Granted {
+        self.advance_minutes(2);
+        let text = serde_json::json!({
+            "type": "ConsentGrant", "subject": subject, "state": state, "stated": self.clock.now(),
+            "notice": { "uri": "https://a.example/notice", "language": "en", "textHash": "00" },
+            "controller": { "id": "https://a.example/party", "name": "City A", "address": "1 Main Street", "contact": "privacy@a.example", "country": "BE" },
+            "recipients": [{ "id": CITY_B, "name": "City B", "address": "2 Main Street", "contact": "privacy@b.example", "country": "BE" }],
+            "until": "2027-06-30T00:00:00Z", "purposes": [ADVICE], "label": { "en": "Advice on saving energy" }, "data": data,
+            "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
+            "withdrawal": { "uri": "https://a.example/withdraw", "method": "in your pod" },
+        })
+        .to_string();
+        let document = GrantDocument::parse(text.as_bytes()).expect("a grant document");
+        let seen = Observed {
+            source: iri(&format!("{}/consents/energy", subject.trim_end_matches("/#me"))),
+            etag: None,
+            hash: waybill_keys::hex(&waybill_keys::sha256(text.as_bytes())),
+            author: iri(subject),
+            kind: EvidenceKind::AccessRules,
+            access_rules: Some("00".into()),
+            received: self.clock.now(),
+        };
+        let granted = self.hub.take_grant_document(&self.tenant, &document, &seen).await.expect("taken");
+        assert!(granted.state.as_ref().is_none_or(|s| s.missing.is_empty()), "a draft: {:?}", granted.state);
+        granted
+    }
+
+    pub async fn seen_by_city_b(&self, id: &str) -> Option<EntityDoc> {
+        self.seen_by_city_b_for(id, ADVICE).await
+    }
+    pub async fn seen_by_city_b_for(&self, id: &str, purpose: &str) -> Option<EntityDoc> {
+        match self.hub.retrieve(&self.city_b(purpose), &iri(id), |_| true).await {
+            Ok(page) => page.get().entities.first().cloned(),
+            Err(problem) => {
+                assert_eq!(problem.status, 404, "{problem}");
+                None
+            }
+        }
+    }
+    pub async fn count_for_city_b(&self, q: Option<&str>) -> u64 {
+        let mut query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
+        query.q = q.map(|q| Q::parse(q, &Names).expect("q"));
+        query.count = true;
+        self.hub.query(&self.city_b(ADVICE), query, |_| true).await.expect("a page").get().total.expect("counted")
+    }
+
+    pub async fn follow_as_city_b(&self) {
+        let new = NewFollower { id: None, sink: "remember", spec: String::new(), active: true, expires_at: None, initial_load: true };
+        self.hub.follow(&self.city_b(ADVICE), new).await.expect("following");
+    }
+    /// Waits, at most ten seconds, until what arrived fits.
+    pub async fn until(&self, what: &str, fits: impl Fn(&Arrived) -> bool) {
+        for _ in 0..500 {
+            if fits(&self.arrived.lock().expect("lock")) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it did not come to: {what}");
+    }
+}
