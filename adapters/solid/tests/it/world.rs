@@ -21,8 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that may call this machine.
 pub fn client() -> Client {
-    let loopback: Allow = "127.0.0.0/8".parse().expect("a range");
-    Client::new(ClientConfig::new(Clock::system()).guard(Guard::allowing([loopback]))).expect("a client")
+    let loopback = ["127.0.0.0/8", "::1/128"].map(|range| range.parse::<Allow>().expect("a range"));
+    Client::new(ClientConfig::new(Clock::system()).guard(Guard::allowing(loopback))).expect("a client")
 }
 
 pub fn url(text: &str) -> Url {

@@ -68,7 +68,8 @@ impl Css {
 
     /// Starts a server at a given port.
     pub fn start_at(home: &Path, preload: &Path, rules: Rules, port: u16) -> Self {
-        let base = format!("http://127.0.0.1:{port}/");
+        // Its library believes a WebID over plain http only when its host is `localhost`.
+        let base = format!("http://localhost:{port}/");
         let folder = std::env::temp_dir().join(format!("waybill-css-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let log = std::fs::File::create(folder.join("server.log")).expect("a log");
@@ -80,6 +81,10 @@ impl Css {
             command.arg("-f").arg(folder.join("data"));
         }
         command.args(["-p", &port.to_string(), "-b", &base, "-l", "warn"]);
+        // The server takes every variable that begins with CSS_ as an option.
+        std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("CSS_")).for_each(|name| {
+            command.env_remove(name);
+        });
         command.stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
         let child = command.spawn().expect("node starts");
         let mut server = Self { base, child, folder };

@@ -159,7 +159,13 @@ struct Found {
 impl SolidPod {
     /// Finds the rules document of `resource` and reads it when the hub may.
     async fn rules(&self, resource: &Url) -> Result<Found, SolidError> {
-        let (url, said) = self.rules_address(resource).await?;
+        let (url, said) = match self.rules_address(resource).await {
+            // Who may not even ask where the rules are, sees none: the resource stands for them.
+            Err(SolidError::Forbidden) => {
+                return Ok(Found { url: resource.clone(), dialect: Dialect::Wac, etag: None, graph: None, text: None, forbidden: true });
+            }
+            other => other?,
+        };
         let answer = self.get(&url, PLAIN_TYPE, None).await;
         // ACP says so on the resource's link (`acp#AccessControlResource`); where it does not, the usual ending does.
         let dialect = said.unwrap_or(if url.path().ends_with(".acr") { Dialect::Acp } else { Dialect::Wac });
