@@ -1,1 +1,5 @@
 //! End-to-end tests of the program.
+
+mod it {
+    mod cli;
+}

@@ -1,0 +1,47 @@
+//! Where the parts meet: the one table of adapters, and the hub put together from a configuration.
+
+use crate::cli::{Doctor, Format};
+use crate::commands::Exit;
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+use waybill_model::{Problem, ProblemCode};
+
+/// Runs the hub on `config` until it is told to stop. `files` are read again on SIGHUP; none without a file.
+pub fn run(config: Config, files: Vec<PathBuf>) -> Result<Exit, Problem> {
+    let _ = (config, files);
+    Err(not_wired("run"))
+}
+
+/// Plays the story on stand-ins; with `script` it ends by itself.
+pub fn demo(script: bool) -> Result<Exit, Problem> {
+    let _ = script;
+    Err(not_wired("demo"))
+}
+
+/// Verifies a bundle or a tagged entity.
+pub fn verify(file: &Path, format: Format) -> Result<Exit, Problem> {
+    let _ = (file, format);
+    Err(not_wired("verify"))
+}
+
+/// Looks at a broker.
+pub fn doctor(args: &Doctor, format: Format) -> Result<Exit, Problem> {
+    let _ = (args, format);
+    Err(not_wired("doctor"))
+}
+
+/// Copies the store in `data` to the file `to`.
+pub fn backup(data: &Path, to: &Path) -> Result<Exit, Problem> {
+    let _ = (data, to);
+    Err(not_wired("backup"))
+}
+
+/// Puts the copy `from` in the place of the store in `data`.
+pub fn restore(data: &Path, from: &Path) -> Result<Exit, Problem> {
+    let _ = (data, from);
+    Err(not_wired("restore"))
+}
+
+fn not_wired(what: &str) -> Problem {
+    Problem::new(ProblemCode("not-built-in"), 501, "Not part of this build", format!("`waybill {what}` is not part of this build"))
+}
