@@ -442,7 +442,52 @@ pub const ALL: &[Code] = &[
         "A follower wants a platform that is not built in",
         "The connection's kind is not part of this program.",
     ),
+    code(
+        "busy-consent",
+        "Too many changes to one person's consents",
+        "Nothing was done. Try again in a moment.",
+    ),
+    code(
+        "busy-event",
+        "What an event is about kept changing",
+        "Nothing was done. The sender tries again.",
+    ),
+    code(
+        "busy-withdrawal",
+        "Too many answers to one withdrawal",
+        "Nothing was done. The holder tries again.",
+    ),
+    code(
+        "duplicate-member",
+        "A member is given twice",
+        "Give each member of an object once.",
+    ),
+    code(
+        "no-identifier",
+        "No identifier could be made",
+        "The system gave the hub no randomness.",
+    ),
+    code(
+        "no-such-thing",
+        "There is no such thing",
+        "Nothing of this name is here, or it is not for this caller. Both answer alike.",
+    ),
+    code(
+        "subscription-unreadable",
+        "A stored subscription cannot be read",
+        "Its row is damaged. Delete the subscription and make it again.",
+    ),
     // Hub to hub
+    code(
+        "acknowledgement-of-another",
+        "An acknowledgement is for another hub's event",
+        "Only the hub that was told may answer.",
+    ),
+    code(
+        "acknowledgement-of-nothing",
+        "An acknowledgement answers no event",
+        "This hub sent no such event.",
+    ),
     code(
         "envelope-hash",
         "An envelope does not have the hash it was asked for under",
@@ -504,6 +549,113 @@ pub const ALL: &[Code] = &[
         "Add it as [[peer]] if it should be.",
     ),
     // Policies
+    code(
+        "policy-duplicate-member",
+        "A member of a policy is given twice",
+        "Readers could take either. Give each member once.",
+    ),
+    code(
+        "policy-duty-without-uid",
+        "A duty has no identifier",
+        "Nobody could report that it was done. Give it a `uid`.",
+    ),
+    code(
+        "policy-empty-list",
+        "A combination of nothing",
+        "`and`, `or`, `xone` and `andSequence` need conditions.",
+    ),
+    code(
+        "policy-empty-target",
+        "A target names nothing",
+        "Name the asset, or leave the rule out.",
+    ),
+    code(
+        "policy-missing-action",
+        "A permission does not say what may be done",
+        "Name its action.",
+    ),
+    code(
+        "policy-missing-target",
+        "A permission does not say with what",
+        "Name its target.",
+    ),
+    code(
+        "policy-not-a-time",
+        "A time in a policy cannot be read",
+        "Write an xsd:dateTime with its zone, such as 2027-06-30T00:00:00Z.",
+    ),
+    code(
+        "policy-not-an-iri",
+        "A name in a policy is no IRI",
+        "Parties, purposes, assets and profiles are absolute IRIs.",
+    ),
+    code(
+        "policy-operand-count",
+        "A comparison has too many or too few right operands",
+        "Comparisons with one time take one; isAnyOf, isAllOf and isNoneOf take a list.",
+    ),
+    code(
+        "policy-operator-mismatch",
+        "An operator does not fit its operand",
+        "For example a purpose cannot be greater than another.",
+    ),
+    code(
+        "policy-too-deep",
+        "A policy is nested too deeply",
+        "It is refused before its meaning is worked out. Flatten its conditions.",
+    ),
+    code(
+        "policy-too-large",
+        "A policy is too large",
+        "It is refused before its meaning is worked out. Split it.",
+    ),
+    code(
+        "policy-top-purpose",
+        "A policy names a purpose that is too broad",
+        "Take a purpose below it: `waybill explain purposes` lists them.",
+    ),
+    code(
+        "policy-unknown-action",
+        "An action is not known",
+        "Use an action of ODRL 2.2 or of the profile.",
+    ),
+    code(
+        "policy-unknown-operand",
+        "An operand is not known",
+        "dateTime, purpose, recipient, assignee and spatial are understood. Others have no defined unit here, and a condition \
+         that cannot be judged would never open.",
+    ),
+    code(
+        "policy-unknown-operator",
+        "An operator is not known",
+        "Use an operator of ODRL 2.2.",
+    ),
+    code(
+        "policy-unknown-profile",
+        "A policy names a profile that is not known",
+        "A policy whose profile is not understood gives nothing.",
+    ),
+    code(
+        "policy-unknown-purpose",
+        "A policy names a purpose that is not known",
+        "`waybill explain purposes` lists those that are.",
+    ),
+    code(
+        "policy-unknown-purpose-version",
+        "A policy names a version of the purposes that is not known",
+        "Name the version that was shown with the notice.",
+    ),
+    code(
+        "policy-unsupported-kind",
+        "A policy is of a kind that is not supported",
+        "Set, Offer and Agreement are; assertions, requests, privacy policies and tickets are not.",
+    ),
+    code(
+        "policy-unsupported-term",
+        "A policy says something that is not supported here",
+        "The message says which part. Leave it out or say it in another way: a part that were ignored would be a rule that is \
+         not kept.",
+    ),
     code(
         "policy-not-odrl",
         "The document is no ODRL policy",

@@ -5,6 +5,7 @@ mod bench;
 mod faults;
 mod metadata;
 mod peer;
+mod peers;
 mod report;
 mod test;
 mod tidy;

@@ -1,5 +1,6 @@
 //! The house rules as checks: what a reader may rely on without reading everything.
 
+mod codes;
 mod graph;
 mod house;
 mod licences;
@@ -41,6 +42,7 @@ const CHECKS: &[Check] = &[
     ("no paths of one machine, no other registry", sources::machine_paths),
     ("the time comes from the injected clock", sources::clock),
     ("files stay readable in length", sources::length),
+    ("every code that can be said is explained", codes::explained),
 ];
 
 /// Runs every check and prints the outcome of each. Whether all held.

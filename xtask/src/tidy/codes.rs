@@ -1,0 +1,40 @@
+//! Every code that a caller can meet is explained by `waybill explain`.
+
+use super::{Breach, House};
+use std::collections::{BTreeMap, BTreeSet};
+
+const TABLE: &str = "src/codes.rs";
+/// What stands before a code where it is made.
+const MAKERS: &[&str] = &["ProblemCode(", "Diagnostic::new(", "Finding::error(", "Finding::warning(", ".fault("];
+
+pub fn explained(house: &House) -> Vec<Breach> {
+    let table = house.text(TABLE).unwrap_or_default();
+    let known: BTreeSet<&str> = table.split("code(").skip(1).filter_map(first_literal).collect();
+    let mut said: BTreeMap<String, String> = BTreeMap::new();
+    let shipped = |f: &&str| ["hub/", "adapters/", "src/"].iter().any(|p| f.starts_with(p)) && !f.contains("/tests/") && *f != TABLE;
+    for file in house.rust().filter(shipped) {
+        let text = house.text(file).unwrap_or_default();
+        for maker in MAKERS {
+            for code in text.split(maker).skip(1).filter_map(first_literal) {
+                said.entry(code.to_owned()).or_insert_with(|| file.to_owned());
+            }
+        }
+        // `fault_at(key, code, …)` names its code second.
+        for rest in text.split(".fault_at(").skip(1) {
+            if let Some(code) = rest.split_once(',').and_then(|(_, r)| first_literal(r)) {
+                said.entry(code.to_owned()).or_insert_with(|| file.to_owned());
+            }
+        }
+    }
+    said.iter()
+        .filter(|(code, _)| !known.contains(code.as_str()))
+        .map(|(code, file)| Breach(format!("{file} says `{code}`, which {TABLE} does not explain")))
+        .collect()
+}
+
+/// The kebab-case literal that `text` begins with, white space aside.
+fn first_literal(text: &str) -> Option<&str> {
+    let code = text.trim_start().strip_prefix('"')?.split('"').next()?;
+    let kebab = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    kebab.then_some(code)
+}
