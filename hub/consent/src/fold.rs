@@ -118,6 +118,8 @@ pub fn fold(records: &[ConsentRecord], events: &[ConsentEvent], purposes: &dyn P
             None => heard.push(event),
         }
     }
+    // Of two events of the same moment the one that closes comes last.
+    heard.sort_by_key(|event| (event.time, closes(event.state) || event.state == Change::Refused));
     let versions: BTreeMap<u32, &ConsentRecord> = newest_texts(records);
     let given = |version: u32| heard.iter().any(|event| event.version == version && opens(event.state));
     let counting = versions.keys().rev().copied().find(|version| given(*version)).or_else(|| versions.keys().next_back().copied());

@@ -349,11 +349,14 @@ impl GrantDocument {
                     Some(Change::Given | Change::Renewed | Change::Resumed) => return Ok(Imported::default()),
                     _ => Change::Given,
                 };
+                let said = spoken.map_or(said, |event| if said > event.time { said } else { seen.received });
                 Ok(Imported { record: None, events: vec![self.event(id, last.version, change, said, seen, ended)] })
             }
             // A no is about all that was ever agreed to, whatever else the document says now.
             DocumentState::Withdrawn | DocumentState::Suspended | DocumentState::Refused => {
-                let event = self.event(id, last.version, self.change(), said.max(last.created), seen, Vec::new());
+                // She may have left the time of her yes in the document.
+                let said = if said > last.created { said } else { seen.received };
+                let event = self.event(id, last.version, self.change(), said, seen, Vec::new());
                 let known = events.iter().any(|own| own.eid == event.eid);
                 Ok(Imported { record: None, events: if known { Vec::new() } else { vec![event] } })
             }

@@ -65,11 +65,12 @@ pub(crate) fn parse_strict<T: DeserializeOwned>(text: &[u8]) -> Result<T, Consen
     serde_json::from_slice(text).map_err(|e| schema_error(&e))
 }
 
-/// The reader's words without what it quotes: that may be hers.
+/// The reader's words without the values it quotes: they may be hers. Names of members that are missing or unknown stay.
 pub(crate) fn schema_error(error: &serde_json::Error) -> ConsentError {
     let text = error.to_string();
+    let names = text.starts_with("missing field") || text.starts_with("unknown field") || text.starts_with("duplicate field");
     let mut plain = String::with_capacity(text.len());
-    for (i, part) in text.split('"').enumerate() {
+    for (i, part) in text.split(|c| c == '"' || (c == '`' && !names)).enumerate() {
         plain.push_str(if i % 2 == 0 { part } else { "…" });
     }
     ConsentError::Schema { place: format!("line {}, column {}", error.line(), error.column()), fault: plain }

@@ -36,6 +36,7 @@ pub struct StatusList {
     pub sequence: u64,
     bits: Box<[u8]>,
     taken: Box<[u8]>,
+    used: u32,
 }
 
 fn get(bits: &[u8], index: u32) -> bool {
@@ -51,7 +52,7 @@ fn put(bits: &mut [u8], index: u32, on: bool) {
 impl StatusList {
     /// A list with no bit set and no index taken.
     pub fn new(purpose: StatusPurpose) -> Self {
-        Self { purpose, sequence: 0, bits: vec![0; BYTES].into(), taken: vec![0; BYTES].into() }
+        Self { purpose, sequence: 0, bits: vec![0; BYTES].into(), taken: vec![0; BYTES].into(), used: 0 }
     }
 
     /// Whether the bit is set.
@@ -71,12 +72,12 @@ impl StatusList {
 
     /// How many indexes are taken.
     pub fn taken(&self) -> u32 {
-        self.taken.iter().map(|byte| byte.count_ones()).sum()
+        self.used
     }
 
     /// Takes a random index that nobody has, never to be given again. A list that is half full gives none: a new one hides better.
     pub fn take(&mut self) -> Result<u32, ConsentError> {
-        if self.taken() >= ENTRIES / 2 {
+        if self.used >= ENTRIES / 2 {
             return Err(ConsentError::StatusFull);
         }
         loop {
@@ -84,6 +85,7 @@ impl StatusList {
             let index = u32::from_be_bytes(random()) % ENTRIES;
             if !get(&self.taken, index) {
                 put(&mut self.taken, index, true);
+                self.used += 1;
                 return Ok(index);
             }
         }
@@ -107,7 +109,8 @@ impl StatusList {
         let sequence = u64::from_be_bytes(head[2..].try_into().ok()?);
         let all = gunzip(packed, 2 * BYTES)?;
         let (bits, taken) = all.split_at(BYTES);
-        Some(Self { purpose, sequence, bits: bits.into(), taken: taken.into() })
+        let used = taken.iter().map(|byte| byte.count_ones()).sum();
+        Some(Self { purpose, sequence, bits: bits.into(), taken: taken.into(), used })
     }
 
     /// Signs the list as it is now. `url` is where it stands, `ttl_seconds` how long a reader may keep it.

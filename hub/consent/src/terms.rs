@@ -163,7 +163,7 @@ impl Terms {
         ];
         if !self.distribute_to.is_empty() {
             let mut onward = permission(&self.recipient, "distribute", Some(to(&self.distribute_to)));
-            onward["duty"] = json!([{ "action": name("nextPolicy"), "target": uid }]);
+            onward["duty"] = json!([{ "uid": format!("{uid}#pass-on"), "action": name("nextPolicy"), "target": uid }]);
             permissions.push(onward);
         }
         json!({

@@ -1,0 +1,307 @@
+use super::common::*;
+use std::sync::Arc;
+use waybill_consent::{
+    Actor, ActorRole, Applied, Change, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, Envelope, GrantSet, Guardianship, Input, Rule,
+    State, Target, Validity,
+};
+use waybill_model::{Clock, DateTime, EnvelopeHash, Iri, TenantId};
+use waybill_store::{Batch, Store, StoreError};
+
+fn t(seconds: i64) -> DateTime {
+    now().plus_seconds(seconds)
+}
+
+impl Hub {
+    fn plan(&self, version: Option<&ConsentRecord>, events: &[ConsentEvent], second: i64) -> Result<Applied, ConsentError> {
+        let (version, events) = (version.cloned(), events.to_vec());
+        self.look(move |r, book, ring| {
+            let input = Input { tenant: &tenant(), record: &record_id(), version: version.as_ref(), events: &events };
+            book.change(r, input, ring, t(second))
+        })
+    }
+    fn change(&self, version: Option<&ConsentRecord>, events: &[ConsentEvent], second: i64) -> Applied {
+        let mut applied = self.plan(version, events, second).expect("a change");
+        self.commit(std::mem::take(&mut applied.batch));
+        applied
+    }
+    fn grants(&self, tenant: TenantId, subject: &str) -> GrantSet {
+        let subject = iri(subject);
+        self.look(move |r, book, _| book.view(r).and_then(|view| view.grants(&tenant, &subject))).expect("grants")
+    }
+    /// Recipients whose grant is open at that time.
+    fn open(&self, second: i64) -> Vec<String> {
+        let set = self.grants(tenant(), ANNA);
+        set.grants.iter().filter(|grant| grant.is_open(t(second))).map(|grant| grant.recipient.to_string()).collect()
+    }
+    fn bits(&self, hash: &EnvelopeHash) -> (bool, bool) {
+        let hash = *hash;
+        self.look(move |r, _, _| {
+            let stored = ConsentBook::envelope(r, &hash).expect("reads").expect("there");
+            let bit = |name: &str, (number, index): (u32, u32)| {
+                ConsentBook::status_list(r, &format!("{name}-{number}")).expect("reads").expect("there").is_set(index)
+            };
+            (bit("revocation", stored.status.revocation), bit("suspension", stored.status.suspension))
+        })
+    }
+}
+fn given() -> ConsentEvent {
+    event("g1", 1, Change::Given, t(0))
+}
+
+#[test]
+fn giving_opens_and_withdrawing_closes() {
+    let hub = Hub::new();
+    let applied = hub.change(Some(&record()), &[given()], 1);
+    assert_eq!((applied.opened.len(), applied.closed.len(), applied.changes_visibility()), (1, 0, true));
+    let envelope = &applied.opened[0];
+    assert_eq!(&Envelope::verify(&envelope.compact, &*hub.ring, t(2)).expect("good"), envelope);
+    assert_eq!((envelope.claims.aud.as_str(), envelope.claims.iss.as_str()), (CITY_B, DID_A));
+    assert_eq!(envelope.claims.con.hash, record().hash_text());
+    assert_eq!(hub.open(2), [CITY_B]);
+    assert_eq!(hub.bits(&envelope.hash), (false, false));
+    let applied = hub.change(None, &[event("w", 1, Change::Withdrawn, t(10))], 10);
+    assert_eq!((applied.opened.len(), applied.closed.len()), (0, 1));
+    let closed = &applied.closed[0];
+    assert_eq!((closed.envelope, closed.recipient.as_str(), closed.state), (envelope.hash, CITY_B, Some(State::Withdrawn)));
+    assert_eq!(closed.successor, None);
+    assert_eq!(hub.open(11), [""; 0], "the next decision is closed");
+    assert_eq!(hub.bits(&envelope.hash), (true, false));
+    // What is closed stays as a row that says why.
+    let rows = hub.grants(tenant(), ANNA);
+    assert_eq!(rows.grants.iter().map(|grant| grant.state).collect::<Vec<_>>(), [State::Withdrawn]);
+}
+
+#[test]
+fn telling_the_same_again_changes_nothing() {
+    let hub = Hub::new();
+    hub.change(Some(&record()), &[given()], 1);
+    let again = hub.plan(Some(&record()), &[ConsentEvent { received: t(50), ..given() }], 50).expect("a change");
+    assert!(!again.changes_visibility() && again.batch.len() == 0);
+    let other = ConsentEvent { state: Change::Refused, ..given() };
+    assert!(matches!(hub.plan(None, &[other], 50), Err(ConsentError::Schema { .. })), "another event under the same identifier");
+}
+
+#[test]
+fn narrowing_replaces_and_tells_what_took_its_place() {
+    let hub = Hub::new();
+    let one = record();
+    let first = hub.change(Some(&one), &[given()], 1).opened.remove(0);
+    let two = next(&one, |r| r.processes[0].data.truncate(1));
+    let applied = hub.change(Some(&two), &[event("g2", 2, Change::Given, t(100))], 100);
+    let second = &applied.opened[0];
+    assert_eq!((applied.closed[0].envelope, applied.closed[0].state, applied.closed[0].successor), (first.hash, None, Some(second.hash)));
+    assert_eq!((hub.bits(&first.hash), hub.bits(&second.hash)), ((true, false), (false, false)));
+    assert_ne!(first.claims.st, second.claims.st, "new indexes, so that the two cannot be linked");
+    assert_eq!(second.claims.terms.assets.len(), 1);
+    assert_eq!(hub.open(101), [CITY_B]);
+}
+
+#[test]
+fn suspension_has_its_own_list_and_ends() {
+    let hub = Hub::new();
+    let envelope = hub.change(Some(&record()), &[given()], 1).opened.remove(0);
+    let applied = hub.change(None, &[event("s", 1, Change::Suspended, t(10))], 10);
+    assert_eq!((applied.suspended.len(), applied.closed.len()), (1, 0));
+    assert_eq!((hub.bits(&envelope.hash), hub.open(11).len()), ((false, true), 0));
+    let applied = hub.change(None, &[event("r", 1, Change::Resumed, t(20))], 20);
+    assert_eq!((applied.resumed.len(), applied.opened.len()), (1, 0), "the same envelope goes on");
+    assert_eq!((hub.bits(&envelope.hash), hub.open(21)), ((false, false), vec![CITY_B.to_owned()]));
+    hub.change(None, &[event("s2", 1, Change::Suspended, t(30))], 30);
+    let applied = hub.change(None, &[event("w", 1, Change::Withdrawn, t(40))], 40);
+    assert_eq!((applied.closed.len(), hub.bits(&envelope.hash)), (1, (true, true)), "withdrawn while it rested");
+}
+
+#[test]
+fn the_clock_closes() {
+    let hub = Hub::new();
+    let mut short = record();
+    short.processes[0].validity.until = Some(t(1000));
+    let envelope = hub.change(Some(&short), &[given()], 1).opened.remove(0);
+    assert_eq!((hub.open(999).len(), hub.open(1000).len()), (1, 0), "even before anything is written");
+    let ended = |second| hub.look(move |r, _, _| ConsentBook::ended(r, t(second), 10)).expect("rows");
+    assert_eq!((ended(999), ended(1000)), (vec![], vec![(tenant(), record_id())]));
+    let applied = hub.change(None, &[], 1000);
+    assert_eq!((applied.closed[0].state, hub.bits(&envelope.hash).0), (Some(State::Expired), true));
+    assert_eq!(ended(2000), vec![], "once");
+    let renewed = ConsentEvent { validity: Some(Validity { from: None, until: Some(t(9000)) }), ..event("r", 1, Change::Renewed, t(2000)) };
+    let applied = hub.change(None, &[renewed], 2000);
+    assert_ne!(applied.opened[0].hash, envelope.hash, "a new envelope");
+    assert_eq!((hub.open(2001).len(), hub.open(9000).len()), (1, 0));
+}
+
+#[test]
+fn renewing_before_the_end_replaces_the_envelope() {
+    let hub = Hub::new();
+    let first = hub.change(Some(&record()), &[given()], 1).opened.remove(0);
+    let renewed = ConsentEvent { validity: Some(Validity { from: None, until: Some(at("2028-01-01T00:00:00Z")) }), ..event("r", 1, Change::Renewed, t(50)) };
+    let applied = hub.change(None, &[renewed], 50);
+    assert_eq!((applied.closed[0].envelope, applied.closed[0].successor), (first.hash, Some(applied.opened[0].hash)));
+    assert_eq!(hub.open(60), [CITY_B], "one grant, not two");
+    let applied = hub.change(None, &[event("w", 1, Change::Withdrawn, t(70))], 70);
+    assert_eq!((applied.closed.len(), hub.open(71).len()), (1, 0));
+}
+
+#[test]
+fn versions_follow_each_other() {
+    let hub = Hub::new();
+    let one = record();
+    hub.change(Some(&one), &[], 1);
+    let two = next(&one, |r| r.laws.push("GDPR".into()));
+    let other = ConsentRecord { jurisdiction: Some("NL".into()), ..one.clone() };
+    let error = |record: &ConsentRecord| hub.plan(Some(record), &[], 2).expect_err("refused");
+    assert_eq!(error(&other), ConsentError::VersionTaken(1));
+    assert_eq!(error(&ConsentRecord { prev: Some(other.hash_text()), ..two.clone() }), ConsentError::BrokenChain(2));
+    assert_eq!(error(&ConsentRecord { prev: None, ..two.clone() }), ConsentError::BrokenChain(2));
+    let stolen = ConsentRecord { subject: waybill_consent::Subject { id: iri(BEN), ..two.subject.clone() }, ..two.clone() };
+    assert!(matches!(error(&stolen), ConsentError::Actor(_)));
+    let three = ConsentRecord { version: 3, ..two };
+    hub.change(Some(&three), &[], 3);
+    assert_eq!(error(&next(&one, |_| {})), ConsentError::OldVersion { given: 2, newest: 3 });
+    assert_eq!(hub.plan(None, &[event("g", 9, Change::Given, t(0))], 3).expect_err("refused"), ConsentError::UnknownRecord);
+    assert_eq!(Hub::new().plan(None, &[given()], 3).expect_err("refused"), ConsentError::UnknownRecord);
+}
+
+#[test]
+fn only_she_and_her_recorded_guardian_act_for_her() {
+    let hub = Hub::new();
+    hub.change(Some(&record()), &[], 1);
+    let by = |id: &str, role| ConsentEvent { by: Actor { id: iri(id), role }, received: t(50), ..given() };
+    for (who, role) in [(BEN, ActorRole::Subject), (CITY_A, ActorRole::Controller), (CITY_A, ActorRole::Hub), (BEN, ActorRole::Guardian)] {
+        assert!(matches!(hub.plan(None, &[by(who, role)], 50), Err(ConsentError::Actor(_))), "{who} {role:?}");
+    }
+    let mut batch = Batch::new();
+    let row = Guardianship { ward: iri(ANNA), guardian: iri(BEN), from: t(0), until: t(100), asserted_by: iri(CITY_A), evidence: String::new() };
+    ConsentBook::appoint(&mut batch, &tenant(), &row, t(2));
+    hub.commit(batch);
+    let late = ConsentEvent { received: t(100), ..by(BEN, ActorRole::Guardian) };
+    assert!(matches!(hub.plan(None, &[late], 100), Err(ConsentError::Actor(_))), "after the guardianship");
+    hub.change(None, &[by(BEN, ActorRole::Guardian)], 50);
+    assert_eq!(hub.open(51), [CITY_B]);
+}
+
+#[test]
+fn two_changes_at_once_cannot_both_be_right() {
+    let hub = Hub::new();
+    hub.change(Some(&record()), &[given()], 1);
+    let mut withdraw = hub.plan(None, &[event("w", 1, Change::Withdrawn, t(10))], 10).expect("a change");
+    let renewed = ConsentEvent { validity: Some(Validity { from: None, until: Some(t(9000)) }), ..event("r", 1, Change::Renewed, t(10)) };
+    let mut renew = hub.plan(None, &[renewed], 10).expect("a change");
+    hub.store.commit_blocking(std::mem::take(&mut withdraw.batch)).expect("the first");
+    let second = hub.store.commit_blocking(std::mem::take(&mut renew.batch));
+    assert!(matches!(second, Err(StoreError::Conflict { .. })), "worked out on a state that is gone");
+    assert!(hub.open(11).is_empty());
+}
+
+/// What is in memory never outlives the state it was read from, whichever reader comes first.
+#[test]
+fn memory_follows_the_store() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Arc::new(Hub::over(Store::open(dir.path(), Clock::fixed(now())).expect("a store"), ring()));
+    hub.change(Some(&record()), &[given()], 1);
+    assert_eq!((hub.open(2).len(), hub.open(2).len()), (1, 1));
+    let outside = Arc::clone(&hub);
+    let stale = hub.look(move |old, book, _| {
+        let before = book.view(old).expect("a view");
+        // Committed while the old reader is open, read by a new one, then asked again through the old one.
+        let done = std::thread::spawn(move || {
+            outside.change(None, &[event("w", 1, Change::Withdrawn, t(10))], 10);
+            outside.open(11)
+        });
+        assert!(done.join().expect("no panic").is_empty());
+        before.grants(&tenant(), &iri(ANNA)).expect("grants").grants.iter().filter(|grant| grant.is_open(t(11))).count()
+    });
+    assert_eq!(stale, 1, "the old reader still sees its own moment, so that the next step has something to prove");
+    assert!(hub.open(11).is_empty(), "an older reader does not bring back what was withdrawn");
+    assert!(hub.open(11).is_empty());
+}
+
+#[test]
+fn tenants_and_subjects_are_apart() {
+    let hub = Hub::new();
+    hub.change(Some(&record()), &[given()], 1);
+    let count = |tenant: TenantId, subject: &str| hub.grants(tenant, subject).grants.len();
+    assert_eq!(count(tenant(), ANNA), 1);
+    assert_eq!(count(TenantId::new("other").expect("a tenant"), ANNA), 0);
+    assert_eq!(count(tenant(), BEN), 0);
+    assert_eq!(count(tenant(), &ANNA[..ANNA.len() - 1]), 0);
+}
+
+#[test]
+fn a_ledger_note_closes_again_after_a_restore() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
+    let open = |path: &std::path::Path| Store::open(path, Clock::fixed(now())).expect("a store");
+    let hub = Hub::over(open(&live), ring());
+    hub.change(Some(&record()), &[given()], 1);
+    // The state before the withdrawal, brought back.
+    let old = Hub::over(open(&copy), (*hub.ring).clone());
+    old.change(Some(&record()), &[given()], 1);
+    hub.change(None, &[event("w", 1, Change::Withdrawn, t(10))], 10);
+    let notes = hub.store.read_blocking(|r| r.withdrawn(0)).expect("reads");
+    assert_eq!(notes.len(), 1);
+    let note = String::from_utf8(notes[0].1.clone()).expect("text");
+    assert!(!note.contains("anna") && !note.contains(record_id().as_str()), "{note}");
+    assert_eq!(old.open(20), [CITY_B]);
+    let reapply = || {
+        let note = note.clone();
+        old.look(move |r, book, ring| book.reapply(r, note.as_bytes(), ring, t(20))).expect("a change")
+    };
+    let mut applied = reapply().expect("something to close");
+    old.store.commit_blocking(std::mem::take(&mut applied.batch)).expect("commits");
+    assert_eq!((applied.closed[0].state, old.open(21).len()), (Some(State::Withdrawn), 0));
+    assert!(reapply().is_none(), "once");
+    let foreign = old.look(|r, book, ring| book.reapply(r, b"{\"erased\":1}", ring, t(20)));
+    assert!(foreign.expect("not ours").is_none());
+}
+
+#[test]
+fn forgetting_leaves_no_row_that_names_her() {
+    let hub = Hub::new();
+    hub.change(Some(&record()), &[given()], 1);
+    let mut batch = Batch::new();
+    let binding = waybill_consent::Binding {
+        target: Target::Entity(iri("urn:meter:1")),
+        subject: iri(ANNA),
+        validity: Validity::default(),
+        asserted_by: iri(CITY_A),
+        evidence: String::new(),
+        rule: Rule::All,
+    };
+    ConsentBook::bind(&mut batch, &tenant(), &binding, t(2));
+    hub.commit(batch);
+    hub.change(None, &[event("w", 1, Change::Withdrawn, t(10))], 10);
+    let spaces = ["consent-record", "consent-event", "consent-of", "consent-grant", "consent-binding", "consent-bound", "consent-mark", "consent-envelope", "consent-terms"];
+    let naming = || {
+        hub.look(move |r, _, _| {
+            let mut out = Vec::new();
+            for space in spaces {
+                let docs = r.docs(space, "", 1000, None).expect("reads");
+                let names_her = |doc: &waybill_store::Doc| doc.key.contains("anna") || String::from_utf8_lossy(&doc.payload).contains("anna");
+                if docs.iter().any(names_her) {
+                    out.push(space);
+                }
+            }
+            out
+        })
+    };
+    assert!(naming().contains(&"consent-record") && naming().contains(&"consent-bound"));
+    let batch = hub.look(|r, _, _| ConsentBook::forget(r, &tenant(), &iri(ANNA), t(20))).expect("a batch");
+    hub.commit(batch);
+    assert_eq!(naming(), [""; 0]);
+    assert!(hub.open(21).is_empty());
+    let list = hub.look(|r, _, _| ConsentBook::list(r, &tenant(), 10, None)).expect("records");
+    assert_eq!(list, Vec::<Iri>::new());
+}
+
+#[test]
+fn records_are_listed_once_however_many_versions() {
+    let hub = Hub::new();
+    let one = record();
+    hub.change(Some(&one), &[], 1);
+    hub.change(Some(&next(&one, |_| {})), &[], 2);
+    let list = |after: Option<Iri>| hub.look(move |r, _, _| ConsentBook::list(r, &tenant(), 10, after.as_ref().map(Iri::as_str))).expect("records");
+    assert_eq!(list(None), [record_id()]);
+    assert_eq!(list(Some(record_id())), Vec::<Iri>::new());
+    let of = hub.look(|r, _, _| ConsentBook::records_of(r, &tenant(), ANNA)).expect("records");
+    assert_eq!(of, [record_id()]);
+}
