@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub mod catalog;
 pub(crate) mod entities;
 pub mod hub;
+pub mod inbox;
 pub(crate) mod info;
 pub(crate) mod subscriptions;
 

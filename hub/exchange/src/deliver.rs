@@ -77,7 +77,7 @@ impl Hub {
         }
         let taking_back = !plan.draft.deleted.is_empty();
         let (deleted, gone) = (plan.draft.deleted.clone(), plan.gone);
-        let parcel = self.inner.gate.release_parcel(&view, plan.draft, plan.tally, id).await?;
+        let parcel = self.inner.gate.release_parcel(&view, plan.draft, plan.tally, &follower.id).await?;
         waybill_store::crash_point("deliver");
         let sent = sink.deliver(follower.spec.as_bytes(), &parcel).await;
         waybill_store::crash_point("delivered");

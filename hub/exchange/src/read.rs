@@ -90,6 +90,20 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Whether anything is stored for the tenant. The default tenant is always known.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn knows_tenant(&self, tenant: &waybill_model::TenantId) -> Result<bool, Problem> {
+        if tenant.as_str().is_empty() {
+            return Ok(true);
+        }
+        let tenant = tenant.clone();
+        Ok(self.inner.store.read(move |r| Ok(!r.types(&tenant)?.is_empty() || !crate::follow::followers_of(r, &tenant)?.is_empty())).await?)
+    }
+}
+
 /// The types that a query names; empty when it may be any.
 pub(crate) fn types_of(query: &EntityQuery) -> Vec<Iri> {
     let mut out = Vec::new();

@@ -99,11 +99,11 @@ impl Gate {
     ///
     /// # Errors
     /// The store's and the journal's: then nothing is released.
-    pub async fn release_parcel(&self, view: &View, draft: Draft, tally: Tally, follower: &str) -> Result<Released<Parcel>, Problem> {
+    pub async fn release_parcel(&self, view: &View, draft: Draft, tally: Tally, follower: &Iri) -> Result<Released<Parcel>, Problem> {
         let Draft { key, entities, changed, deleted } = draft;
         let (entities, receipt) = self.tag_and_record(view, entities, tally, Kind::Delivery, &format!("follow {follower}"), Batch::new()).await?;
         let manifest = receipt.manifest.clone();
-        Ok(Released::new(Parcel { key, at: view.now(), entities, changed, deleted, manifest }, receipt))
+        Ok(Released::new(Parcel { follower: follower.clone(), tenant: view.scope().tenant.clone(), key, at: view.now(), entities, changed, deleted, manifest }, receipt))
     }
 
     /// Records that nothing was released, and why.

@@ -1,11 +1,15 @@
 //! What the gate puts together for a delivery.
 
 use serde::{Deserialize, Serialize};
-use waybill_model::{DateTime, EntityDoc, Iri};
+use waybill_model::{DateTime, EntityDoc, Iri, TenantId};
 
 /// One delivery: entities as the recipient may see them, tags inside, and those that she no longer sees.
 #[derive(Debug, Clone)]
 pub struct Parcel {
+    /// The follower it is for.
+    pub follower: Iri,
+    /// Whose data it is.
+    pub tenant: TenantId,
     /// The idempotency key: equal for every attempt that carries the same content.
     pub key: String,
     /// The time of the delivery.

@@ -62,6 +62,9 @@ async fn change_one(call: &Call, nulls: Nulls, one: One) -> Result<Response, Pro
     if call.request.param("attr") == "scope" || Iri::new(&name).is_err() {
         return Err(problem::bad_data("not-an-attribute", "the name in the path is no attribute's").at("path").help("Change scopes and types through /attrs."));
     }
+    if !part.is_object() && part.items().is_none() {
+        return Err(problem::bad_data("wrong-json-type", "an attribute is an object").at("").help("Send the members that change, such as {\"value\": 1}."));
+    }
     let change = part.attribute(&context, &call.options().nulls(nulls))?;
     let now = call.now();
     call.existing_tenant().await?;

@@ -1,0 +1,39 @@
+//! A broker (or another hub) whose entities come in: the hub subscribes there, and is notified at its inbox.
+
+use crate::client::{Broker, is_retryable};
+use waybill_model::Iri;
+use waybill_port::{BoxFuture, DeliveryError, Source};
+
+/// Subscribes at a broker.
+pub struct BrokerSource {
+    connection: String,
+    broker: Broker,
+    types: Vec<Iri>,
+    inbox: String,
+    secret: String,
+}
+
+impl BrokerSource {
+    /// Follows entities of `types` (expanded) at `broker`; notifications go to `inbox` and show `secret`.
+    pub fn new(connection: impl Into<String>, broker: Broker, types: Vec<Iri>, inbox: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { connection: connection.into(), broker, types, inbox: inbox.into(), secret: secret.into() }
+    }
+}
+
+impl Source for BrokerSource {
+    fn connection(&self) -> &str {
+        &self.connection
+    }
+
+    fn follow(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let name = waybill_http::encode_component(&self.connection);
+            let id = Iri::new(format!("urn:waybill:subscription:{name}")).map_err(|e| DeliveryError::fatal(e.to_string()))?;
+            let headers = [("Authorization".to_owned(), format!("Bearer {}", self.secret))];
+            self.broker
+                .subscribe(&id, &self.types, &self.inbox, &headers)
+                .await
+                .map_err(|e| DeliveryError { detail: format!("{} ({})", e.detail, e.kind.code()), retry: is_retryable(&e), after: e.retry_after })
+        })
+    }
+}
