@@ -110,11 +110,11 @@ impl Subscription {
         Ok((id, out))
     }
 
-    /// The subscription with the members of `body` put in the place of those there are (clause 5.8.2); Nulls take away.
+    /// The members of a fragment, which must change something.
     ///
     /// # Errors
-    /// As [`Self::create`].
-    pub fn patched(&self, body: &Value, context: &Context, now: DateTime) -> Result<Self, Problem> {
+    /// 400 when it is no fragment of a subscription.
+    pub fn fragment(body: &Value) -> Result<&Map<String, Value>, Problem> {
         let map = body.as_object().ok_or_else(|| bad("", "a fragment of a subscription is an object"))?;
         if map.keys().all(|k| k == "@context") {
             return Err(bad("", "the fragment changes nothing"));
@@ -122,6 +122,15 @@ impl Subscription {
         if map.get("type").is_some_and(|t| t.as_str() != Some("Subscription")) {
             return Err(bad("/type", "the type is `Subscription`"));
         }
+        Ok(map)
+    }
+
+    /// The subscription with the members of `body` put in the place of those there are (clause 5.8.2); Nulls take away.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn patched(&self, body: &Value, context: &Context, now: DateTime) -> Result<Self, Problem> {
+        let map = Self::fragment(body)?;
         let mut out = self.clone();
         out.take(map, context, true)?;
         out.check(now)?;

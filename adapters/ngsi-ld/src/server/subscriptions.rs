@@ -77,6 +77,7 @@ pub(super) async fn update(call: Call) -> Result<Response, Problem> {
     let part = document.root();
     let context = call.body_context(part).await?;
     let (body, now) = (value_of(part), call.now());
+    Subscription::fragment(&body)?;
     call.existing_tenant().await?;
     let change = move |stored: &mut super::hub::StoredSubscription| {
         let mut new = Subscription::from_spec(&stored.spec)?;
