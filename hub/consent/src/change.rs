@@ -8,7 +8,7 @@ use crate::{
     Folded, Guardianship, OnWithdrawal, Pids, Registry, State, StatusList, StatusPurpose, StoredEnvelope, compile, fold,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use waybill_keys::{KeyRing, hex, sha256};
 use waybill_model::{DateTime, EnvelopeHash, Iri, TenantId};
 use waybill_store::{Batch, Reader};
@@ -31,6 +31,8 @@ pub struct Input<'a> {
 pub struct Closed {
     /// The process.
     pub process: String,
+    /// The version that the grant was of.
+    pub version: u32,
     /// Who must be told.
     pub recipient: Iri,
     /// The envelope that is over.
@@ -175,7 +177,7 @@ impl ConsentBook {
         }
         let newest = versions.iter().max_by_key(|v| v.version).ok_or(ConsentError::UnknownRecord)?;
         let subject = newest.subject.id.clone();
-        let mut closing = Vec::new();
+        let mut notes = Vec::new();
         for event in events {
             let same = |own: &&ConsentEvent| own.eid == event.eid;
             match known.iter().find(same) {
@@ -186,8 +188,17 @@ impl ConsentBook {
             self.accept_event(reader, tenant, &versions, &subject, event)?;
             let key = join(&[tenant.as_str(), id.as_str(), &event.eid]);
             out.batch.expect_doc(EVENT, &key, None).put_doc(EVENT, &key, write_row(event), None);
-            if matches!(event.state, Change::Withdrawn | Change::Revoked | Change::Invalidated) {
-                closing.push(event.clone());
+            if matches!(event.state, Change::Withdrawn | Change::Revoked | Change::Invalidated | Change::Suspended) {
+                notes.push(Note {
+                    consent: note_name(id),
+                    tenant: tenant.clone(),
+                    version: event.version,
+                    pids: event.pids.clone(),
+                    state: event.state,
+                    time: event.time,
+                    eid: event.eid.clone(),
+                    role: event.by.role,
+                });
             }
             known.push(event.clone());
         }
@@ -200,17 +211,21 @@ impl ConsentBook {
         let epoch = reader.epoch()? + 1;
         self.reconcile(reader, tenant, &subject, id, &folded, openings, &mut lists, &mut out, ring, epoch, now)?;
         lists.write(&mut out.batch);
-        for event in closing {
-            let note = Note {
-                consent: hex(&sha256(id.as_str().as_bytes())),
+        // A version that was replaced must not come back from a backup either.
+        let replaced = out.closed.iter().filter(|closed| closed.state.is_none()).map(|closed| (closed.version, closed.process.clone()));
+        for (version, pid) in replaced.collect::<BTreeSet<_>>().into_iter().filter(|(version, _)| *version < folded.version) {
+            notes.push(Note {
+                consent: note_name(id),
                 tenant: tenant.clone(),
-                version: event.version,
-                pids: event.pids,
-                state: event.state,
-                time: event.time,
-                eid: event.eid,
-                role: event.by.role,
-            };
+                version,
+                eid: format!("replaced-{version}-{pid}"),
+                pids: Pids::Some(vec![pid]),
+                state: Change::Revoked,
+                time: now,
+                role: ActorRole::Hub,
+            });
+        }
+        for note in notes {
             out.batch.raise_epoch(write_row(&note));
         }
         if out.batch.len() > 0 {
@@ -332,6 +347,7 @@ impl ConsentBook {
             let successor = fresh.iter().find(|(process, recipient, _)| *process == row.process && *recipient == row.recipient);
             out.closed.push(Closed {
                 process: row.process.clone(),
+                version: row.version,
                 recipient: row.recipient.clone(),
                 envelope: row.envelope,
                 state: state.filter(|state| !state.is_given()),
@@ -441,7 +457,7 @@ impl ConsentBook {
         loop {
             let page = Self::list(reader, &note.tenant, 1000, after.as_ref().map(Iri::as_str))?;
             let Some(last) = page.last() else { return Ok(None) };
-            if let Some(record) = page.iter().find(|id| hex(&sha256(id.as_str().as_bytes())) == note.consent) {
+            if let Some(record) = page.iter().find(|id| note_name(id) == note.consent) {
                 let versions = Self::versions(reader, &note.tenant, record.as_str())?;
                 // The version that was closed may be younger than the backup: then all that is there is closed.
                 let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Ok(None) };
@@ -490,6 +506,10 @@ impl ConsentBook {
         batch.delete_doc(MARK, &join(&[tenant.as_str(), subject.as_str()]));
         Ok(batch)
     }
+}
+
+fn note_name(record: &Iri) -> String {
+    hex(&sha256(record.as_str().as_bytes()))
 }
 
 fn on_withdrawal(reader: &Reader<'_>, envelope: &EnvelopeHash) -> Result<OnWithdrawal, ConsentError> {

@@ -254,6 +254,27 @@ fn a_ledger_note_closes_again_after_a_restore() {
     assert!(foreign.expect("not ours").is_none());
 }
 
+/// A wider version that was replaced does not come back from a backup that knows nothing of the narrower one.
+#[test]
+fn a_ledger_note_keeps_a_replaced_version_closed() {
+    let (hub, old) = (Hub::new(), Hub::new());
+    let one = record();
+    for hub in [&hub, &old] {
+        hub.change(Some(&one), &[given()], 1);
+    }
+    let two = next(&one, |r| r.processes[0].data.truncate(1));
+    hub.change(Some(&two), &[event("g2", 2, Change::Given, t(100))], 100);
+    let notes = hub.store.read_blocking(|r| r.withdrawn(0)).expect("reads");
+    assert_eq!(notes.len(), 1);
+    let note = notes[0].1.clone();
+    let mut applied = old.look(move |r, book, ring| book.reapply(r, &note, ring, t(200))).expect("a change").expect("something to close");
+    old.commit(std::mem::take(&mut applied.batch));
+    assert_eq!((applied.closed[0].state, old.open(201).len()), (Some(State::Revoked), 0));
+    // She still says so in her pod: read again, the narrower version opens.
+    old.change(Some(&two), &[event("g2", 2, Change::Given, t(300))], 300);
+    assert_eq!(old.open(301), [CITY_B]);
+}
+
 #[test]
 fn forgetting_leaves_no_row_that_names_her() {
     let hub = Hub::new();
