@@ -24,12 +24,16 @@ const START: i64 = 1_704_067_200;
 const ATTRIBUTE: &str = "https://vocabulary.example/powerConsumption";
 const PURPOSE: &str = "https://w3id.org/waybill/purpose#EnergyBalance";
 
+fn seconds(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX / 1_000_000)
+}
+
 fn iri(text: &str) -> Vec<Value> {
     vec![Value::Iri(text.to_owned())]
 }
 
-fn time(operator: Operator, seconds: i64) -> Constraint {
-    Constraint::atom(operand::DATE_TIME, operator, vec![Value::Literal(DateTime::from_seconds(seconds).to_string(), None)])
+fn time(operator: Operator, at: i64) -> Constraint {
+    Constraint::atom(operand::DATE_TIME, operator, vec![Value::Literal(DateTime::from_seconds(at).to_string(), None)])
 }
 
 fn permission(target: Asset, party: &str, constraints: Vec<Constraint>) -> Rule {
@@ -56,8 +60,8 @@ pub fn consent(number: usize) -> Policy {
     let constraints = vec![
         Constraint::atom(operand::PURPOSE, Operator::IsA, iri(PURPOSE)),
         Constraint::atom(operand::RECIPIENT, Operator::Eq, iri(&party)),
-        time(Operator::Gteq, START + number as i64),
-        time(Operator::Lt, START + 100_000_000 + number as i64),
+        time(Operator::Gteq, START + seconds(number)),
+        time(Operator::Lt, START + 100_000_000 + seconds(number)),
     ];
     Policy { kind: PolicyKind::Agreement, permissions: vec![permission(target, &party, constraints)], ..Policy::set(format!("urn:consent:{number}")) }
 }
@@ -81,7 +85,7 @@ pub fn ask_consent<T>(number: usize, party: usize, f: impl FnOnce(&Request<'_>) 
 /// A permission for `urn:e` and `urn:b` from nine to five, UTC, on each of the first `days` days of 2024: one window a day.
 pub fn office_hours(days: usize) -> Policy {
     let window = |day: usize| {
-        let midnight = START + day as i64 * 86_400;
+        let midnight = START + seconds(day * 86_400);
         Constraint::logic(Combine::And, vec![time(Operator::Gteq, midnight + 9 * 3_600), time(Operator::Lt, midnight + 17 * 3_600)])
     };
     let any = Constraint::logic(Combine::Or, (0..days).map(window).collect());

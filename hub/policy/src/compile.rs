@@ -29,23 +29,16 @@ const KNOWN_PROFILES: &[&str] = &[
 /// # Errors
 /// Every fault: an operand, action, purpose or profile that is not known; an operator that does not fit its operand; a top purpose; too much.
 pub fn compile(policy: &Policy, profile: &Profile) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut maker = Maker {
-        profile,
-        version: policy.purpose_version,
-        faults: Vec::new(),
-        words: Vec::new(),
-        times: Vec::new(),
-        nodes: Vec::new(),
-        duties: Vec::new(),
-        rules: Vec::new(),
-    };
-    maker.limits(policy);
-    if maker.faults.is_empty() {
-        maker.policy(policy);
+    let mut check = Maker::new(profile, policy, false);
+    check.limits(policy);
+    if check.faults.is_empty() {
+        check.policy(policy);
     }
-    if !maker.faults.is_empty() {
-        return Err(maker.faults);
+    if !check.faults.is_empty() {
+        return Err(check.faults);
     }
+    let mut maker = Maker::new(profile, policy, true);
+    maker.policy(policy);
     let code = Code {
         kind: policy.kind,
         conflict: policy.conflict,
@@ -59,6 +52,8 @@ pub fn compile(policy: &Policy, profile: &Profile) -> Result<Compiled, Vec<Diagn
 
 struct Maker<'p> {
     profile: &'p Profile,
+    /// Whether names are remembered. A policy that is refused leaves nothing behind in the table of names.
+    keep: bool,
     version: u32,
     faults: Vec<Diagnostic>,
     words: Vec<u32>,
@@ -68,7 +63,25 @@ struct Maker<'p> {
     rules: Vec<RuleCode>,
 }
 
-impl Maker<'_> {
+impl<'p> Maker<'p> {
+    fn new(profile: &'p Profile, policy: &Policy, keep: bool) -> Self {
+        Self {
+            profile,
+            keep,
+            version: policy.purpose_version,
+            faults: Vec::new(),
+            words: Vec::new(),
+            times: Vec::new(),
+            nodes: Vec::new(),
+            duties: Vec::new(),
+            rules: Vec::new(),
+        }
+    }
+
+    fn intern(&self, text: &str) -> u32 {
+        if self.keep { self.profile.intern(text) } else { 0 }
+    }
+
     fn fault(&mut self, code: &'static str, at: &str, message: impl std::fmt::Display, help: &'static str) {
         if self.faults.len() < 50 {
             self.faults.push(Diagnostic::new(code, at, message, help));
@@ -93,7 +106,8 @@ impl Maker<'_> {
             let parts = parts.chain(rule.assignees.iter().flat_map(|a| &a.refinements)).chain(rule.actions.iter().flat_map(|a| &a.refinements));
             todo.extend(parts.map(|c| (c, 0)));
         }
-        let mut count = 0usize;
+        // Names of targets and parties are looked at one after the other, as conditions are.
+        let mut count = rules.iter().map(|r| r.targets.len() + r.assignees.len()).sum::<usize>();
         while let Some((constraint, depth)) = todo.pop() {
             count += match constraint {
                 Constraint::Atom(a) => 1 + a.right.len(),
@@ -187,13 +201,10 @@ impl Maker<'_> {
     }
 
     fn duty(&mut self, duty: &Rule, obligation: bool, at: &str) {
-        let uid = match duty.uid.as_deref() {
-            Some(uid) => self.word(uid),
-            None => {
-                self.fault("policy-duty-without-uid", at, "nobody could report that this was done", "Give the duty a uid.");
-                NO_SLOT
-            }
-        };
+        if duty.uid.is_none() {
+            self.fault("policy-duty-without-uid", at, "nobody could report that this was done", "Give the duty a uid.");
+        }
+        let uid = self.label(duty.uid.as_deref());
         let [action] = duty.actions.as_slice() else {
             self.fault("policy-not-odrl", at, "a duty has one action", "Write one duty for each action.");
             return;
@@ -230,7 +241,7 @@ impl Maker<'_> {
     }
 
     fn word(&mut self, text: &str) -> u32 {
-        let name = self.profile.intern(text);
+        let name = self.intern(text);
         self.words.push(name);
         (self.words.len() - 1) as u32
     }
@@ -324,13 +335,11 @@ impl Maker<'_> {
         }
         let mut times = Vec::with_capacity(atom.right.len());
         for value in &atom.right {
-            match instant(value) {
-                Some(t) => times.push(t),
-                None => {
-                    self.fault("policy-not-a-time", at, format_args!("`{}` is not a time", cut(value.text())), "Write xsd:dateTime with a zone and at most six digits after the second.");
-                    return None;
-                }
-            }
+            let Some(time) = instant(value) else {
+                self.fault("policy-not-a-time", at, format_args!("`{}` is not a time", cut(value.text())), "Write xsd:dateTime with a zone and at most six digits after the second.");
+                return None;
+            };
+            times.push(time);
         }
         let set = windows::of_operator(atom.operator, &times);
         if set.is_none() {
@@ -390,10 +399,10 @@ impl Maker<'_> {
         let plain = matches!(value, Value::Iri(_) | Value::Literal(_, None)) || matches!(value, Value::Literal(_, Some(d)) if d.ends_with("#string") || d.ends_with("#anyURI"));
         // A precision is a text of ours; all else is a name. A text that is no name would match nothing, and a prohibition would not stand.
         if !plain || text.is_empty() || (what != Operand::Precision && !Iri::is_valid(text)) {
-            self.fault("policy-not-an-iri", at, format_args!("`{}` is not an absolute IRI", cut(text)), "Name parties, places, entities, types and attributes by their IRI.");
+            self.fault("policy-not-an-iri", at, format_args!("the right operand of `{}` is not an absolute IRI", what.name()), "Name parties, places, entities, types and attributes by their IRI.");
             return None;
         }
-        Some(self.profile.intern(text))
+        Some(self.intern(text))
     }
 
     fn purpose(&mut self, value: &Value, at: &str) -> Option<u32> {

@@ -26,6 +26,13 @@ mod vocab;
 mod windows;
 mod write;
 
+/// The @context of our policies (`https://w3id.org/waybill/context/policy.jsonld`), as JSON text.
+pub const POLICY_CONTEXT: &str = include_str!("../../../schemas/vocabulary/policy-context.json");
+/// What [`WAYBILL_PROFILE`] names, as JSON-LD text for publication.
+pub const PROFILE_DOCUMENT: &str = include_str!("../../../schemas/vocabulary/odrl-profile.json");
+/// Our purpose scheme, as JSON-LD text for publication.
+pub const PURPOSE_DOCUMENT: &str = include_str!("../../../schemas/vocabulary/purpose.json");
+
 pub use ast::{Action, Asset, Atom, Combine, Conflict, Constraint, Logic, Operator, Party, Policy, PolicyKind, Rule, Value};
 pub use code::{Compiled, RuleKind};
 pub use compile::{MAX_CONDITIONS, MAX_DUTIES, MAX_RULES, compile};

@@ -31,6 +31,9 @@ const FIXED: &[(&str, &str)] = &[
     ("schema", "http://schema.org/"),
 ];
 
+/// The most prefixes that one policy may define.
+const MAX_PREFIXES: usize = 100;
+
 /// Namespaces whose members say something about a policy and never change what it permits.
 const ANNOTATION: &[&str] = &[
     "http://purl.org/dc/terms/",
@@ -42,7 +45,7 @@ const ANNOTATION: &[&str] = &[
 ];
 
 /// What a member's name means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
     /// A term of ODRL, by its local name. `@id` and `uid` are `uid`.
     Odrl(String),
@@ -68,7 +71,7 @@ impl Names {
     /// Takes over what `@context` says, or refuses what only a JSON-LD processor could read.
     pub(crate) fn read_context(&mut self, context: &Json, faults: &mut Vec<Diagnostic>) {
         match context {
-            Json::List(items) => items.iter().for_each(|c| self.one(c, faults)),
+            Json::List(items) => items.iter().take(MAX_PREFIXES).for_each(|c| self.one(c, faults)),
             other => self.one(other, faults),
         }
     }
@@ -79,6 +82,9 @@ impl Names {
             Json::Text(url) if KNOWN_CONTEXTS.contains(&url.as_str()) => {}
             Json::Text(url) => {
                 faults.push(Diagnostic::new("policy-unknown-context", "/@context", format_args!("the context `{}` is not known", cut(url)), HELP));
+            }
+            Json::Object(members) if members.len() > MAX_PREFIXES || self.extra.len() > MAX_PREFIXES => {
+                faults.push(Diagnostic::new("policy-unknown-context", "/@context", "the context defines too many terms", HELP));
             }
             Json::Object(members) => {
                 for (key, value) in members {

@@ -5,6 +5,7 @@ use crate::diagnostic::{Diagnostic, cut};
 use crate::json::{self, Json};
 use crate::names::{Name, Names};
 use crate::vocab::ODRL;
+use std::collections::HashSet;
 
 /// How deep conditions may nest.
 pub const MAX_CONSTRAINT_DEPTH: usize = 24;
@@ -70,9 +71,10 @@ impl Reader {
             return None;
         };
         let mut out: Members = Vec::with_capacity(list.len());
+        let mut seen = HashSet::new();
         for (key, value) in list {
             let name = self.names.member(key);
-            if !matches!(name, Name::Annotation | Name::Foreign(_)) && out.iter().any(|(n, _)| *n == name) {
+            if !matches!(name, Name::Annotation | Name::Foreign(_)) && !seen.insert(name.clone()) {
                 self.fault("policy-duplicate-member", at, format_args!("`{}` says again what another member says", cut(key)), "Write each member once.");
             }
             out.push((name, value));
@@ -106,6 +108,14 @@ impl Reader {
             self.fault("policy-not-an-iri", at, "this is not an absolute IRI", HELP_IRI);
         }
         iri
+    }
+
+    /// The name of a rule or condition. A blank node's label names nothing outside the document.
+    fn own_name(&mut self, value: &Json, at: &str) -> Option<String> {
+        match value {
+            Json::Text(label) if label.starts_with("_:") => None,
+            other => self.iri(other, at, false),
+        }
     }
 
     /// The local names, in ODRL, of the types of an object; types of other vocabularies are passed over.
@@ -154,9 +164,9 @@ impl Reader {
                             _ => self.fault("policy-unsupported-term", "/conflict", "the conflict strategy is not perm, prohibit or invalid", HELP_FORM),
                         }
                     }
-                    "permission" => policy.permissions = self.rules(value, "/permission", true),
-                    "prohibition" => policy.prohibitions = self.rules(value, "/prohibition", false),
-                    "obligation" => policy.obligations = self.rules(value, "/obligation", false),
+                    "permission" => policy.permissions = self.rules(value, "/permission", "Permission"),
+                    "prohibition" => policy.prohibitions = self.rules(value, "/prohibition", "Prohibition"),
+                    "obligation" => policy.obligations = self.rules(value, "/obligation", "Duty"),
                     "target" => shared.targets = self.assets(value, "/target"),
                     "assignee" => shared.assignees = self.parties(value, "/assignee"),
                     "assigner" => shared.assigners = self.parties(value, "/assigner"),
@@ -206,6 +216,11 @@ impl Reader {
                 rule.actions.clone_from(&shared.actions);
             }
         }
+        // A reference to a rule that stands elsewhere, most likely. Read as a permission it would open everything.
+        let empty = |r: &Rule| r.targets.is_empty() && r.assignees.is_empty() && r.actions.is_empty() && r.constraints.is_empty();
+        if policy.permissions.iter().any(empty) {
+            self.fault("policy-empty-rule", "/permission", "a permission names neither target, party, action nor condition", HELP_FORM);
+        }
         Some(policy)
     }
 
@@ -218,12 +233,12 @@ impl Reader {
         items
     }
 
-    fn rules(&mut self, value: &Json, at: &str, duties: bool) -> Vec<Rule> {
+    fn rules(&mut self, value: &Json, at: &str, class: &str) -> Vec<Rule> {
         // An empty list of rules permits nothing and prohibits nothing, so it is harmless.
-        each(value).into_iter().enumerate().filter_map(|(i, item)| self.rule(item, &format!("{at}/{i}"), duties)).collect()
+        each(value).into_iter().enumerate().filter_map(|(i, item)| self.rule(item, &format!("{at}/{i}"), class)).collect()
     }
 
-    fn rule(&mut self, value: &Json, at: &str, duties: bool) -> Option<Rule> {
+    fn rule(&mut self, value: &Json, at: &str, class: &str) -> Option<Rule> {
         let members = self.members(value, at)?;
         let mut rule = Rule::default();
         for (name, value) in &members {
@@ -231,18 +246,21 @@ impl Reader {
                 Name::Odrl(t) => {
                     let here = format!("{at}/{t}");
                     match t.as_str() {
-                        "uid" => rule.uid = self.iri(value, &here, false),
+                        "uid" => rule.uid = self.own_name(value, &here),
                         "target" => rule.targets = self.assets(value, &here),
                         "assignee" => rule.assignees = self.parties(value, &here),
                         "assigner" => rule.assigners = self.parties(value, &here),
                         "action" => rule.actions = self.actions(value, &here),
                         "constraint" => rule.constraints = self.constraints(value, &here, 0),
-                        "duty" if duties => rule.duties = self.rules(value, &here, false),
+                        "duty" if class == "Permission" => rule.duties = self.rules(value, &here, "Duty"),
                         _ => self.refuse(name, &here),
                     }
                 }
                 Name::Type => {
-                    self.types(value, at);
+                    let types = self.types(value, at);
+                    if types.iter().any(|t| matches!(t.as_str(), "Permission" | "Prohibition" | "Duty") && t != class) {
+                        self.fault("policy-wrong-rule", at, "the rule says that it is of another kind than its place says", "Put each rule where it belongs.");
+                    }
                 }
                 other => self.refuse(other, at),
             }
@@ -337,7 +355,7 @@ impl Reader {
         for (name, value) in &members {
             match name {
                 Name::Odrl(t) => match t.as_str() {
-                    "uid" => uid = self.iri(value, at, false),
+                    "uid" => uid = self.own_name(value, at),
                     "leftOperand" => operand = self.iri(value, at, true),
                     "operator" => {
                         let iri = self.iri(value, at, true).unwrap_or_default();

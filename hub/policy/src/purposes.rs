@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock};
 /// The namespace of our own purposes.
 pub const WAYBILL_PURPOSE: &str = "https://w3id.org/waybill/purpose#";
 
-const SCHEME: &str = include_str!("../../../schemas/vocabulary/purpose.json");
 /// What a pair of the cover table holds when the one never lay below the other.
 const NEVER: u16 = u16::MAX;
 /// The most purposes in a taxonomy; the cover table has the square of it.
@@ -75,7 +74,7 @@ impl Purposes {
         static BUNDLED: LazyLock<Purposes> = LazyLock::new(|| {
             // INVARIANT: the text is part of the program and a test reads it; an empty taxonomy would cover nothing, so it is closed too.
             let none = || Purposes(Arc::new(Taxonomy { version: 1, all: Vec::new(), index: HashMap::new(), cover: Vec::new() }));
-            Purposes::from_json(SCHEME).unwrap_or_else(|_| none())
+            Purposes::from_json(crate::PURPOSE_DOCUMENT).unwrap_or_else(|_| none())
         });
         BUNDLED.clone()
     }
@@ -99,12 +98,12 @@ impl Purposes {
             all.push(Purpose { iri, label: words(term), text: String::new(), broader, since: 1, top: DPV_TOP.contains(&term) });
         }
         for concept in scheme.concepts {
-            let iri = format!("{WAYBILL_PURPOSE}{}", concept.id);
+            let iri = format!("{WAYBILL_PURPOSE}{}", ours(&concept.id));
             if concept.since == 0 || concept.since > scheme.version {
                 return Err(fault(format!("{iri} is of no version of the scheme")));
             }
             let mut broader = Vec::new();
-            for b in concept.broader.iter().map(|b| (format!("{WAYBILL_PURPOSE}{b}"), b)).chain([(format!("{DPV}{}", concept.broad_match), &concept.broad_match)]) {
+            for b in concept.broader.iter().map(|b| (format!("{WAYBILL_PURPOSE}{}", ours(b)), b)).chain([(format!("{DPV}{}", concept.broad_match.trim_start_matches("dpv:")), &concept.broad_match)]) {
                 let since = concept.linked.get(b.1).copied().unwrap_or(concept.since).max(concept.since);
                 links.push((iri.clone(), b.0.clone(), since));
                 broader.push(b.0);
@@ -175,6 +174,11 @@ impl Purposes {
     pub(crate) fn ever(&self, broad: u16, narrow: u16) -> bool {
         self.since(broad, narrow) != NEVER
     }
+}
+
+/// The local name of one of our purposes.
+fn ours(compact: &str) -> &str {
+    compact.strip_prefix("wbp:").unwrap_or(compact)
 }
 
 /// For every pair the smallest version in which a chain of links joins them; a chain is as old as its newest link.

@@ -264,8 +264,8 @@ impl World<'_> {
         if said.last() == Some(&DutyState::Fulfilled) {
             return (Tri::True, false);
         }
-        let begins = |c: &Constraint| self.bounds(c).0;
-        let ends = |c: &Constraint| self.bounds(c).1;
+        let begins = |c: &Constraint| bounds(c).0;
+        let ends = |c: &Constraint| bounds(c).1;
         if let Some(now) = self.request.time.map(waybill_model::DateTime::micros) {
             if duty.constraints.iter().any(|c| now < begins(c)) {
                 return (Tri::True, false);
@@ -279,21 +279,21 @@ impl World<'_> {
         let follows = duty.actions.first().is_some_and(|a| follows_use(&a.iri));
         (if follows { Tri::True } else { Tri::Unknown }, false)
     }
+}
 
-    /// The first and last microsecond in which a duty's constraint holds.
-    fn bounds(&self, constraint: &Constraint) -> (i64, i64) {
-        let Constraint::Atom(atom) = constraint else {
-            let Constraint::Logic(logic) = constraint else { return (i64::MIN, i64::MAX) };
-            return logic.of.iter().map(|c| self.bounds(c)).fold((i64::MIN, i64::MAX), |a, b| (a.0.max(b.0), a.1.min(b.1)));
-        };
-        let Some(at) = atom.right.first().and_then(instant) else { return (i64::MIN, i64::MAX) };
-        match atom.operator {
-            Operator::Gt => (at + 1, i64::MAX),
-            Operator::Gteq => (at, i64::MAX),
-            Operator::Lt => (i64::MIN, at - 1),
-            Operator::Lteq => (i64::MIN, at),
-            _ => (at, at),
-        }
+/// The first and last microsecond in which a duty's constraint holds.
+fn bounds(constraint: &Constraint) -> (i64, i64) {
+    let atom = match constraint {
+        Constraint::Atom(atom) => atom,
+        Constraint::Logic(logic) => return logic.of.iter().map(bounds).fold((i64::MIN, i64::MAX), |a, b| (a.0.max(b.0), a.1.min(b.1))),
+    };
+    let Some(at) = atom.right.first().and_then(instant) else { return (i64::MIN, i64::MAX) };
+    match atom.operator {
+        Operator::Gt => (at + 1, i64::MAX),
+        Operator::Gteq => (at, i64::MAX),
+        Operator::Lt => (i64::MIN, at - 1),
+        Operator::Lteq => (i64::MIN, at),
+        _ => (at, at),
     }
 }
 

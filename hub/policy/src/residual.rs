@@ -119,11 +119,10 @@ impl Condition {
                 sum.extend(b?);
                 Some(sum)
             }),
-            Self::Not(_) => None,
             Self::Is(Fact::Entity(v)) if kind == FactKind::Entity => Some(BTreeSet::from([Arc::clone(v)])),
             Self::Is(Fact::EntityType(v)) if kind == FactKind::EntityType => Some(BTreeSet::from([Arc::clone(v)])),
             Self::Is(Fact::Attribute(v)) if kind == FactKind::Attribute => Some(BTreeSet::from([Arc::clone(v)])),
-            Self::Is(_) => None,
+            Self::Not(_) | Self::Is(_) => None,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn combine(how: Combine, sets: &[Vec<Window>]) -> Vec<Window> {
         edges.push((i128::from(to) + 1, -1));
     }
     edges.sort_unstable();
-    let all = sets.len() as i64;
+    let all = i64::try_from(sets.len()).unwrap_or(i64::MAX);
     let wanted = |count: i64| match how {
         Combine::And | Combine::AndSequence => count == all,
         Combine::Or => count > 0,

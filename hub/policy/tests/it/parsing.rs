@@ -65,6 +65,11 @@ fn what_is_not_understood_is_refused() {
         (with(r#""@context": {"odrl": "https://elsewhere.example/"}"#), "policy-unknown-context"),
         (with(r#""@context": {"@vocab": "https://elsewhere.example/"}"#), "policy-unknown-context"),
         (with(r#""purposeVersion": 0"#), "policy-not-odrl"),
+        (with(r#""permission": [{"@type": "Prohibition", "action": "use"}]"#), "policy-wrong-rule"),
+        (with(r#""prohibition": [{"@type": "odrl:Permission", "action": "use"}]"#), "policy-wrong-rule"),
+        (with(r#""permission": [{"@id": "urn:elsewhere"}]"#), "policy-empty-rule"),
+        (with(r#""permission": "urn:elsewhere""#), "policy-not-odrl"),
+        (with(r#""@graph": []"#), "policy-unsupported-term"),
         (r#"{"permission": []}"#.to_owned(), "policy-not-odrl"),
         ("3".to_owned(), "policy-not-odrl"),
         (String::new(), "policy-not-json"),
@@ -79,11 +84,12 @@ fn what_is_not_understood_is_refused() {
 fn remarks_and_usual_contexts_are_passed_over() {
     let text = r#"{"@context": ["http://www.w3.org/ns/odrl.jsonld", {"ex": "http://example.org/", "odrl": "http://www.w3.org/ns/odrl/2/", "dc": "http://purl.org/dc/terms/", "id": "@id"}],
         "id": "ex:p", "dc:title": "x", "description": "y", "profile": "https://w3id.org/waybill/odrl-profile", "purposeVersion": 1,
-        "target": "ex:t", "assignee": {"@type": "PartyCollection", "source": "ex:c"}, "action": "odrl:read", "permission": {"@type": "Permission", "rdfs:label": "z"}}"#;
+        "target": "ex:t", "assignee": {"@type": "PartyCollection", "source": "ex:c"}, "action": "odrl:read", "permission": {"@type": "Permission", "@id": "_:b1", "rdfs:label": "z"}}"#;
     let policy = parse(text.as_bytes()).unwrap();
     assert_eq!(policy.uid, "http://example.org/p");
     let rule = &policy.permissions[0];
     assert_eq!(rule.targets[0].uid.as_deref(), Some("http://example.org/t"));
+    assert_eq!(rule.uid, None);
     assert!(rule.assignees[0].collection);
     assert_eq!(rule.actions[0].iri, "http://www.w3.org/ns/odrl/2/read");
 }
@@ -96,6 +102,10 @@ fn too_much_is_refused_before_it_costs_anything() {
     assert_eq!(parse(&big).unwrap_err()[0].code, "policy-too-large");
     let nested = (0..30).fold(r#"{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01T00:00:00Z"}"#.to_owned(), |c, _| format!(r#"{{"and": [{c}]}}"#));
     refused(&format!(r#"{{"uid": "urn:p", "permission": [{{"constraint": {nested}}}]}}"#), "policy-too-deep");
+    let members: Vec<String> = (0..60_000).map(|i| format!(r#""odrl:x{i}": 1"#)).collect();
+    refused(&format!(r#"{{"uid": "urn:p", {}}}"#, members.join(",")), "policy-unsupported-term");
+    let prefixes: Vec<String> = (0..20_000).map(|i| format!(r#""p{i}": "urn:p{i}:""#)).collect();
+    refused(&format!(r#"{{"@context": {{{}}}, "uid": "urn:p"}}"#, prefixes.join(",")), "policy-unknown-context");
     let wide = format!(r#"{{"uid": "urn:p", "dct:x": [{}1]}}"#, "1,".repeat(250_000));
     refused(&wide, "policy-not-json");
 }

@@ -1,6 +1,6 @@
 //! The purpose scheme and what covers what.
 
-use waybill_policy::{Purposes, WAYBILL_PURPOSE};
+use waybill_policy::{PROFILE_DOCUMENT, Purposes, WAYBILL_PURPOSE, operand};
 
 fn w(name: &str) -> String {
     format!("{WAYBILL_PURPOSE}{name}")
@@ -60,5 +60,15 @@ fn a_scheme_with_a_circle_or_a_gap_is_refused() {
     for (a, b) in [("Y", "X"), ("Missing", "X")] {
         let text = format!(r#"{{"version": 1, "concepts": [{}, {}]}}"#, concept("X", a), concept("Y", b));
         assert_eq!(Purposes::from_json(&text).unwrap_err().code, "purpose-scheme-invalid");
+    }
+}
+
+#[test]
+fn the_published_profile_names_every_operand_of_ours() {
+    let document: serde_json::Value = serde_json::from_str(PROFILE_DOCUMENT).unwrap();
+    let named: Vec<&str> = document["terms"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    for iri in [operand::ENTITY, operand::ENTITY_TYPE, operand::ATTRIBUTE, operand::PRECISION] {
+        let compact = iri.replace("https://w3id.org/waybill/ns#", "waybill:");
+        assert!(named.contains(&compact.as_str()), "{compact}");
     }
 }
