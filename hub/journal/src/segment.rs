@@ -75,8 +75,11 @@ fn key(number: u64) -> String {
 
 pub(crate) fn all(reader: &Reader<'_>) -> Result<Vec<Segment>, StoreError> {
     let docs = reader.docs(SEGMENTS, "", usize::MAX, None)?;
-    let broken = |_| StoreError::Corrupt("a journal segment's statement cannot be read".into());
-    docs.iter().map(|doc| serde_json::from_slice(&doc.payload).map_err(broken)).collect()
+    docs.iter().map(|doc| read(&doc.payload)).collect()
+}
+
+fn read(payload: &[u8]) -> Result<Segment, StoreError> {
+    serde_json::from_slice(payload).map_err(|_| StoreError::Corrupt("a journal segment's statement cannot be read".into()))
 }
 
 impl Journal {
@@ -90,7 +93,7 @@ impl Journal {
             .read(|r| {
                 let head = r.stream_head(STREAM)?;
                 let payload = r.stream(STREAM, head.max(1), 1)?.pop().map(|(_, payload)| payload);
-                Ok((all(r)?.pop(), head, payload))
+                Ok((r.last_doc(SEGMENTS)?.map(|doc| read(&doc.payload)).transpose()?, head, payload))
             })
             .await?;
         let first = last.as_ref().map_or(0, |s| s.last) + 1;
@@ -129,22 +132,14 @@ impl Journal {
         let (segments, head) = store.read(|r| Ok((all(r)?, r.stream_head(STREAM)?))).await?;
         // The last record stays: the next one is tied to it.
         let keep = segments.iter().take_while(|s| s.until < before).last().map_or(1, |s| s.last + 1).min(head.max(1));
-        let indexes = store.read(|r| r.streams(INDEXES)).await?;
-        for chunk in indexes.chunks(500) {
-            let chunk = chunk.to_vec();
+        let mut after: Option<String> = None;
+        loop {
+            let from = after.clone();
+            let page = store.read(move |r| r.streams(INDEXES, 500, from.as_deref())).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
             let mut batch = Batch::new();
-            batch.then(move |reader| {
-                let mut batch = Batch::new();
-                for index in &chunk {
-                    let entries = reader.stream(index, 0, usize::MAX)?;
-                    let gone = |payload: &[u8]| crate::subject::read_entry(payload).is_some_and(|(n, _)| n < keep);
-                    match entries.iter().find(|(_, payload)| !gone(payload)) {
-                        Some((at, _)) => drop(batch.truncate_stream(index, *at)),
-                        None => drop(batch.delete_stream(index)),
-                    }
-                }
-                Ok(batch)
-            });
+            batch.then(move |reader| forget_before(reader, &page, keep));
             store.commit(batch).await?;
         }
         let mut batch = Batch::new();
@@ -152,4 +147,18 @@ impl Journal {
         store.commit(batch).await?;
         Ok(keep)
     }
+}
+
+/// Takes out of people's indexes what points before record `keep`.
+fn forget_before(reader: &Reader<'_>, indexes: &[String], keep: u64) -> Result<Batch, StoreError> {
+    let mut batch = Batch::new();
+    for index in indexes {
+        let entries = reader.stream(index, 0, usize::MAX)?;
+        let stays = |payload: &[u8]| crate::subject::read_entry(payload).is_none_or(|(number, _)| number >= keep);
+        match entries.iter().find(|(_, payload)| stays(payload)) {
+            Some((at, _)) => batch.truncate_stream(index, *at),
+            None => batch.delete_stream(index),
+        };
+    }
+    Ok(batch)
 }

@@ -206,6 +206,12 @@ impl<'c> Reader<'c> {
         Ok(out)
     }
 
+    /// The document with the last key of the space, or nothing.
+    pub fn last_doc(&self, space: &str) -> Result<Option<Doc>, StoreError> {
+        let mut find = self.conn.prepare_cached("SELECT key, revision, due, payload FROM document WHERE space=?1 ORDER BY key DESC LIMIT 1")?;
+        Ok(find.query_row([space], doc_row).optional()?)
+    }
+
     /// Documents of the space that are due at `now`, the longest due first.
     pub fn due(&self, space: &str, now: DateTime, limit: usize) -> Result<Vec<Doc>, StoreError> {
         let mut find = self
@@ -240,11 +246,12 @@ impl<'c> Reader<'c> {
         Ok(stream_head(self.conn, stream)?.1)
     }
 
-    /// The names of the streams that start with `prefix`, sorted.
-    pub fn streams(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let mut find = self.conn.prepare_cached("SELECT name FROM stream_name WHERE substr(name, 1, length(?1))=?1 ORDER BY name")?;
-        let rows = find.query_map([prefix], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// Names of streams that start with `prefix`, in order, from the first one behind `after` on.
+    pub fn streams(&self, prefix: &str, limit: usize, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let mut find = self.conn.prepare_cached("SELECT name FROM stream_name WHERE name>=?1 AND name>?2 ORDER BY name LIMIT ?3")?;
+        let rows = find.query_map(params![prefix, after.unwrap_or_default(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+        let names = rows.collect::<Result<Vec<String>, _>>()?;
+        Ok(names.into_iter().take_while(|name| name.starts_with(prefix)).collect())
     }
 
     /// The store's epoch: how often [`crate::Batch::raise_epoch`] was done in its whole life.

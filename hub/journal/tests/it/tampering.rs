@@ -48,7 +48,7 @@ fn a_changed_byte_is_found_in_its_own_record_wherever_it_is() {
             for at in (0..length).filter(|at| *at < 40 || *at > length - 40 || at % 7 == 0) {
                 let mut copy = records.clone();
                 copy[*number as usize - 1].1[at] ^= 0x20;
-                let store = waybill_store::Store::memory_with(clock(), waybill_store::Options { readers: 1, max_bytes: None }).unwrap();
+                let store = waybill_store::Store::memory_with(clock(), waybill_store::Options { readers: 1, ..Default::default() }).unwrap();
                 let mut batch = Batch::new();
                 for (_, payload) in copy {
                     batch.append("journal", payload);

@@ -317,14 +317,19 @@ fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
 /// before it was acknowledged.
 fn open_ledger(conn: &mut Connection, dir: &Path) -> Result<Ledger, StoreError> {
     let id: String = conn.query_row("SELECT value FROM meta WHERE key='store'", [], |row| row.get(0))?;
-    let (mut ledger, Found { notes, existed }) = Ledger::open(dir, &id)?;
+    let (mut ledger, Found { mut notes, more, existed }) = Ledger::open(dir, &id)?;
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let reader = Reader::new(&tx, waybill_model::DateTime::from_micros(0));
     let (own, before) = (reader.epoch()?, reader.restored_from()?);
     let used = crate::reader::meta(&tx, "commits")?.unwrap_or_default() > 0;
     let mark = |key: &str, value: u64| tx.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, value]);
     let last = notes.last_key_value().map_or(0, |(epoch, _)| *epoch);
+    // What lies before the part that was read: both have it, or it is read now.
+    let known = notes.first_key_value().filter(|_| more).map_or(0, |(epoch, _)| *epoch);
     if last > own {
+        if more {
+            notes = ledger.all()?;
+        }
         for (epoch, note) in notes.range(own + 1..) {
             tx.execute("INSERT OR IGNORE INTO withdrawn(epoch, note) VALUES (?1, ?2)", params![epoch, note])?;
         }
@@ -335,7 +340,7 @@ fn open_ledger(conn: &mut Connection, dir: &Path) -> Result<Ledger, StoreError> 
         mark("restored", before.map_or(own, |b| b.min(own)))?;
         mark("ledger_lost", 1)?;
     }
-    let mut missing = reader.withdrawn(0)?;
+    let mut missing = reader.withdrawn(known)?;
     missing.retain(|(epoch, _)| !notes.contains_key(epoch));
     tx.commit()?;
     if !missing.is_empty() {

@@ -83,6 +83,7 @@ fn a_record_can_be_made_from_the_one_before_it() {
         batch.truncate_stream("chain", 99);
         store.commit_blocking(batch).unwrap();
         assert_eq!(read(store, |r| r.stream("chain", 0, 10)), expect[2..]);
-        assert_eq!(read(store, |r| r.streams("ch")), ["chain"]);
+        assert_eq!(read(store, |r| r.streams("ch", 9, None)), ["chain"]);
+        assert_eq!(read(store, |r| r.streams("", 9, Some("chain"))), ["other"]);
     });
 }

@@ -150,3 +150,32 @@ fn a_store_in_memory_can_be_kept_as_a_backup() {
     Store::restore(copy, &data).unwrap();
     assert_eq!(state(&Store::open(&data, clock()).unwrap()).0, ["g"]);
 }
+
+#[test]
+fn a_ledger_longer_than_what_is_read_at_an_opening_loses_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (copy, data) = (root.path().join("copy"), root.path().join("data"));
+    let store = Store::open(&data, clock()).unwrap();
+    run(store.backup(copy.clone())).unwrap();
+    for n in 0..40 {
+        commit(&store, |b| {
+            for i in 0..10 {
+                b.raise_epoch(format!("{n}-{i} {}", "x".repeat(150)));
+            }
+        });
+    }
+    run(store.close());
+    let ledger = data.join("epochs");
+    let whole = std::fs::read(&ledger).unwrap();
+    assert!(whole.len() > 100_000, "longer than the part that is read");
+    // The last two lines are cut off: the database knows them.
+    let cut = whole.iter().enumerate().rev().filter(|(_, b)| **b == b'\n').nth(2).unwrap().0 + 9;
+    std::fs::write(&ledger, &whole[..cut]).unwrap();
+    let store = Store::open(&data, clock()).unwrap();
+    assert_eq!(read(&store, |r| Ok((r.epoch()?, r.restored_from()?))), (400, None));
+    run(store.close());
+    assert_eq!(std::fs::read(&ledger).unwrap(), whole);
+    Store::restore(&copy, &data).unwrap();
+    let store = Store::open(&data, clock()).unwrap();
+    assert_eq!(read(&store, |r| Ok((r.epoch()?, r.restored_from()?, r.withdrawn(0)?.len()))), (400, Some(0), 400));
+}
