@@ -6,6 +6,7 @@
 
 mod bytes;
 mod did;
+mod fault;
 mod jcs;
 pub mod jws;
 mod key;

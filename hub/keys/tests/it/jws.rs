@@ -150,7 +150,7 @@ fn times_outside_the_skew_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
     #[test]
     fn any_changed_byte_is_refused(place in any::<prop::sample::Index>(), byte in any::<u8>(), ed in any::<bool>()) {
         let key = key(if ed { Algorithm::EdDsa } else { Algorithm::Es256 });
