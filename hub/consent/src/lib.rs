@@ -11,6 +11,7 @@ mod bundle;
 mod change;
 mod error;
 mod event;
+mod fault;
 mod fold;
 mod grant;
 mod grantdoc;

@@ -101,6 +101,7 @@ pub(crate) fn duration(seconds: u32) -> String {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
 fn write_duration<S: Serializer>(seconds: &u32, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&duration(*seconds))
 }

@@ -76,7 +76,7 @@ fn telling_the_same_again_changes_nothing() {
     let hub = Hub::new();
     hub.change(Some(&record()), &[given()], 1);
     let again = hub.plan(Some(&record()), &[ConsentEvent { received: t(50), ..given() }], 50).expect("a change");
-    assert!(!again.changes_visibility() && again.batch.len() == 0);
+    assert!(!again.changes_visibility() && again.batch.len() < 1);
     let other = ConsentEvent { state: Change::Refused, ..given() };
     assert!(matches!(hub.plan(None, &[other], 50), Err(ConsentError::Schema { .. })), "another event under the same identifier");
 }

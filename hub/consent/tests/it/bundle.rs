@@ -167,7 +167,7 @@ fn an_entity_alone_proves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
     #[test]
     fn a_bundle_with_any_byte_changed_added_or_missing_is_not_valid(place in any::<prop::sample::Index>(), byte in any::<u8>(), how in 0..3u8) {
         static FILE: OnceLock<String> = OnceLock::new();

@@ -94,8 +94,8 @@ pub fn event(eid: &str, version: u32, state: Change, time: DateTime) -> ConsentE
         reason: None,
     }
 }
-pub fn until(text: &str) -> Option<Validity> {
-    Some(Validity { from: None, until: Some(at(text)) })
+pub fn until(text: &str) -> Validity {
+    Validity { from: None, until: Some(at(text)) }
 }
 
 /// A hub's store with its book and keys.

@@ -47,8 +47,8 @@ fn the_table_of_states() {
         ("ran out, renewed", &[C::Given, C::Expired, C::Renewed], S::RenewedGiven, true),
     ];
     for (name, changes, expected, open) in cases {
-        let step = |(i, change): (usize, &Change)| event(&format!("e{i}"), 1, *change, t(i as i64 * 1000));
-        let events: Vec<ConsentEvent> = changes.iter().enumerate().map(step).collect();
+        let step = |(i, change): (i64, &Change)| event(&format!("e{i}"), 1, *change, t(i * 1000));
+        let events: Vec<ConsentEvent> = (0..).zip(*changes).map(step).collect();
         assert_eq!(state(&[record()], &events, t(100_000)), (*expected, *open), "{name}");
     }
 }
@@ -67,9 +67,9 @@ fn time_opens_and_closes() {
     assert_eq!(folded.next_change(t(100)), Some(t(5000)));
     assert_eq!(folded.next_change(t(5000)), Some(end));
     // What she gave ends with the record even if the event says later; what she renewed does not.
-    let longer = ConsentEvent { validity: until("2028-01-01T00:00:00Z"), ..event("g", 1, Change::Given, t(0)) };
+    let longer = ConsentEvent { validity: Some(until("2028-01-01T00:00:00Z")), ..event("g", 1, Change::Given, t(0)) };
     assert_eq!(state(&[late.clone()], &[longer], end), (State::Expired, false));
-    let renewed = ConsentEvent { validity: until("2028-01-01T00:00:00Z"), ..event("r", 1, Change::Renewed, end.plus_seconds(10)) };
+    let renewed = ConsentEvent { validity: Some(until("2028-01-01T00:00:00Z")), ..event("r", 1, Change::Renewed, end.plus_seconds(10)) };
     assert_eq!(state(&[late], &[given[0].clone(), renewed], end.plus_seconds(20)), (State::RenewedGiven, true));
 }
 
@@ -94,10 +94,11 @@ fn nobody_opens_but_she() {
     }
 }
 
+type Spoil = Box<dyn Fn(&mut ConsentRecord)>;
+
 #[test]
 fn a_draft_never_opens() {
     let purpose = |text: &str| vec![iri(text)];
-    type Spoil = Box<dyn Fn(&mut ConsentRecord)>;
     let spoil: Vec<(&str, Spoil)> = vec![
         ("/schema", Box::new(|r| r.schema.clear())),
         ("/notice", Box::new(|r| r.notice = None)),
@@ -242,7 +243,7 @@ fn open_pids(folded: &Folded) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn the_order_and_repetition_of_what_is_told_do_not_matter(

@@ -114,7 +114,7 @@ fn a_guardian_acts_until_the_end() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
     /// Patterns against a naive matcher that tries every split.
     #[test]
     fn patterns_fit_as_they_read(pattern in "[ab*]{0,6}", id in "[ab]{0,8}") {

@@ -122,7 +122,7 @@ fn indexes_are_random_never_given_twice_and_end_at_half() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
     #[test]
     fn bits_are_read_as_they_were_set(set in proptest::collection::btree_set(0..ENTRIES, 0..50), probe in proptest::collection::vec(any::<u32>(), 20)) {
         let mut list = StatusList::new(StatusPurpose::Revocation);
