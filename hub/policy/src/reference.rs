@@ -4,6 +4,7 @@
 //! Two places of the draft and of public test suites differ, so both answers are reported: the *activation state* (a rule is active when
 //! its premises are satisfied and none of its conditions is violated) and the *control state* (a permission permits only when every
 //! condition that must come first is fulfilled).
+//! Closer than the draft in one more place: a duty whose last instant has passed blocks, where the draft calls it inactive again.
 
 use crate::ast::{Action, Asset, Atom, Combine, Conflict, Constraint, Operator, Party, Policy, PolicyKind, Rule, Value};
 use crate::code::RuleKind;

@@ -220,7 +220,6 @@ fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(400);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
-}
 
 /// The laws say little if every request is refused: the generators must reach permissions, and prohibitions that stand because an input
 /// is missing.

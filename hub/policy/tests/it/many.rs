@@ -17,6 +17,7 @@ fn the_index_finds_what_looking_at_every_policy_finds() {
         r#""permission": [{"action": "use", "target": "urn:e"}], "prohibition": [{"action": "use", "assignee": "urn:bad"}]"#,
         r#""prohibition": [{"action": "use", "target": "urn:e", "constraint": {"leftOperand": "recipient", "operator": "eq", "rightOperand": "urn:s"}}]"#,
         r#""prohibition": [{"action": "distribute"}]"#,
+        r#""prohibition": [{"action": "use", "target": {"@type": "AssetCollection", "refinement": {"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:z"}}}]"#,
         r#""conflict": "perm", "permission": [{"action": "use", "target": "urn:e", "assignee": "urn:b"}], "prohibition": [{"target": "urn:e"}]"#,
     ];
     let policies: Vec<_> = rules.iter().map(|r| make(&profile, r)).collect();
@@ -32,16 +33,16 @@ fn the_index_finds_what_looking_at_every_policy_finds() {
             ids.push(set.insert((*policy).clone()).unwrap());
         }
         for assignee in people {
-            for asset in assets {
+            for (asset, attribute) in assets.into_iter().flat_map(|a| [(a, Some("urn:a")), (a, Some("urn:z")), (a, None)]) {
                 for recipient in recipients {
-                    let request = Request { assignee, recipient, target: Target { asset, ..full().target }, ..full() };
+                    let request = Request { assignee, recipient, target: Target { asset, attribute, ..full().target }, ..full() };
                     let each: Vec<_> = mine.iter().map(|p| p.decide(&request)).collect();
                     let expected = each.iter().any(|d| d.allow) && !each.iter().any(|d| !d.allow && d.prohibited_by.is_some());
                     let decision = set.decide(&request);
                     assert_eq!(decision.allow, expected, "{chosen:b} {request:?}");
                     opened += u32::from(expected);
                     let residual = set.residual(&Request { target: Target::default(), ..request }).0;
-                    let sure = asset.is_some_and(|a| a.within.is_some());
+                    let sure = asset.is_some_and(|a| a.within.is_some()) && attribute.is_some();
                     assert!(!residual.matches(&request.target) || expected, "{chosen:b} {request:?}");
                     assert!(!sure || residual.matches(&request.target) == expected, "{chosen:b} {request:?} {residual:?}");
                 }
@@ -54,6 +55,24 @@ fn the_index_finds_what_looking_at_every_policy_finds() {
         assert!(!set.decide(&full()).allow);
     }
     assert!(opened > 100);
+}
+
+#[test]
+fn more_collections_than_are_kept_count_as_not_known() {
+    let profile = Profile::waybill();
+    let mut set = PolicySet::new(&profile);
+    let names: Vec<String> = (0..40).map(|i| format!("urn:collection:{i}")).collect();
+    for name in &names {
+        set.insert(make(&profile, &format!(r#""prohibition": [{{"action": "use", "assignee": "{name}", "target": "urn:other"}}]"#))).unwrap();
+    }
+    set.insert(make(&profile, r#""permission": [{"action": "use", "target": "urn:e", "assignee": "urn:b"}]"#)).unwrap();
+    let last = make(&profile, r#""permission": [{"action": "use", "target": "urn:e"}], "prohibition": [{"assignee": "urn:collection:39"}]"#);
+    set.insert(last.clone()).unwrap();
+    let within: Vec<&str> = names.iter().map(String::as_str).collect();
+    let request = Request { assignee: Some(Member::of("urn:b", &within)), ..full() };
+    assert!(!last.decide(&request).allow && !set.decide(&request).allow);
+    let few = Request { assignee: Some(Member::of("urn:b", &within[..10])), ..full() };
+    assert!(last.decide(&few).allow && set.decide(&few).allow);
 }
 
 #[test]

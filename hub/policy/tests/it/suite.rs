@@ -151,6 +151,33 @@ fn differences(expected: &Graph, state: &RuleState) -> Vec<String> {
     out
 }
 
+/// The draft's own examples of a constrained and of a conditioned permission: its control states.
+#[test]
+fn examples_of_the_draft_have_the_control_state_it_gives_them() {
+    let read = |rule: &str| waybill_policy::parse(format!(r#"{{"@context": "http://www.w3.org/ns/odrl.jsonld", "@type": "Set", "uid": "urn:policy", "permission": [{rule}]}}"#).as_bytes()).unwrap();
+    let constrained = read(r#"{"target": "urn:document", "action": "distribute", "constraint": [{"leftOperand": "dateTime", "operator": "lt", "rightOperand": {"@value": "2018-01-01T00:00:00Z", "@type": "xsd:dateTime"}}]}"#);
+    let conditioned = read(r#"{"target": "urn:document", "assignee": "urn:billie", "action": "play", "duty": [{"@id": "urn:condition", "action": "compensate"}]}"#);
+    let (distribute, play) = (odrl("distribute"), odrl("play"));
+    let ask = |action, at: &str, duties| Request {
+        target: Target { asset: Some(Member::only("urn:document")), ..Target::default() },
+        assignee: Some(Member::only("urn:billie")),
+        time: Some(DateTime::parse(at).unwrap()),
+        duties: Some(duties),
+        ..Request::new(action)
+    };
+    let paid = [("urn:condition", DutyState::Fulfilled)];
+    let profile = Profile::core();
+    for (policy, request, permit) in [
+        (&constrained, ask(&distribute, "2017-12-19T15:00:00Z", &[]), true),
+        (&constrained, ask(&distribute, "2019-12-19T15:00:00Z", &[]), false),
+        (&conditioned, ask(&play, "2026-01-01T00:00:00Z", &[]), false),
+        (&conditioned, ask(&play, "2026-01-01T00:00:00Z", &paid), true),
+    ] {
+        assert_eq!(evaluate(policy, &profile, &request).allow, permit);
+        assert_eq!(compile(policy, &profile).unwrap().decide(&request).allow, permit);
+    }
+}
+
 /// Whether each rule says something. Rules about everything are refused in JSON, where they are most likely references.
 fn is_whole(policy: &Policy) -> bool {
     let says = |r: &Rule| !(r.targets.is_empty() && r.assignees.is_empty() && r.actions.is_empty());
