@@ -88,7 +88,7 @@ impl Journal {
     /// # Errors
     /// When the store does not answer.
     pub async fn head(&self) -> Result<Anchor, JournalError> {
-        Ok(self.0.store.read(|r| head(r)).await?)
+        Ok(self.0.store.read(head).await?)
     }
 
     /// The store below.
@@ -101,7 +101,7 @@ impl Journal {
     /// # Errors
     /// When the store does not answer.
     pub async fn segments(&self) -> Result<Vec<Segment>, JournalError> {
-        Ok(self.0.store.read(|r| crate::segment::all(r)).await?)
+        Ok(self.0.store.read(crate::segment::all).await?)
     }
 }
 

@@ -65,7 +65,7 @@ pub fn signed_by(key: &Key) -> impl Fn(&[u8]) -> String + Send + Sync + '_ {
 }
 
 /// A [`Verifier`] of what [`signed_by`] signed with one of `keys`, also when the key was replaced since.
-pub fn checked_by<'a>(keys: &'a (dyn KeyLookup + Send + Sync), now: DateTime) -> impl Fn(&str) -> Result<Vec<u8>, String> + Send + Sync + 'a {
+pub fn checked_by(keys: &(dyn KeyLookup + Send + Sync), now: DateTime) -> impl Fn(&str) -> Result<Vec<u8>, String> + Send + Sync {
     move |signed| jws::verify(signed, TYP, keys, now).map(|good| good.payload).map_err(|e| e.to_string())
 }
 

@@ -119,10 +119,10 @@ impl<'c> Reader<'c> {
         let mut fetch = self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM entity e WHERE e.k=?"))?;
         for (_, k) in found {
             let mut rows = fetch.query([k])?;
-            if let Some(row) = rows.next()? {
-                if each(self.document(row)?).is_break() {
-                    break;
-                }
+            if let Some(row) = rows.next()?
+                && each(self.document(row)?).is_break()
+            {
+                break;
             }
         }
         Ok(())
@@ -171,7 +171,7 @@ impl<'c> Reader<'c> {
         let mut ask = self.conn.prepare_cached(
             "SELECT n.text, e.id, e.expires FROM entity e JOIN name n ON n.id=e.tenant WHERE e.due IS NOT NULL AND e.due<=?1 ORDER BY e.due LIMIT ?2",
         )?;
-        let rows = ask.query_map([self.now.micros(), limit as i64], |row| {
+        let rows = ask.query_map([self.now.micros(), most(limit)], |row| {
             let tenant: String = row.get(0)?;
             Ok((tenant, row.get(1)?, row.get::<_, Option<i64>>(2)?))
         })?;
@@ -194,7 +194,7 @@ impl<'c> Reader<'c> {
         let behind = if after.is_some() { "AND key>?4" } else { "AND ?4 IS NULL" };
         let sql = format!("SELECT key, revision, due, payload FROM document WHERE space=?1 AND key>=?2 {behind} ORDER BY key LIMIT ?3");
         let mut find = self.conn.prepare_cached(&sql)?;
-        let mut rows = find.query(params![space, prefix, i64::try_from(limit).unwrap_or(i64::MAX), after])?;
+        let mut rows = find.query(params![space, prefix, most(limit), after])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
             let doc = doc_row(row)?;
@@ -217,7 +217,7 @@ impl<'c> Reader<'c> {
         let mut find = self
             .conn
             .prepare_cached("SELECT key, revision, due, payload FROM document WHERE space=?1 AND due<=?2 ORDER BY due, key LIMIT ?3")?;
-        let rows = find.query_map(params![space, now.micros(), i64::try_from(limit).unwrap_or(i64::MAX)], doc_row)?;
+        let rows = find.query_map(params![space, now.micros(), most(limit)], doc_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -235,7 +235,7 @@ impl<'c> Reader<'c> {
             return Ok(Vec::new());
         }
         let mut find = self.conn.prepare_cached("SELECT k, payload FROM stream WHERE k>=?1 AND k<=?2 ORDER BY k LIMIT ?3")?;
-        let rows = find.query_map(params![base | from as i64, base | head as i64, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        let rows = find.query_map(params![base | from.cast_signed(), base | head.cast_signed(), most(limit)], |row| {
             Ok(((row.get::<_, i64>(0)? - base) as u64, row.get(1)?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -249,7 +249,7 @@ impl<'c> Reader<'c> {
     /// Names of streams that start with `prefix`, in order, from the first one behind `after` on.
     pub fn streams(&self, prefix: &str, limit: usize, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let mut find = self.conn.prepare_cached("SELECT name FROM stream_name WHERE name>=?1 AND name>?2 ORDER BY name LIMIT ?3")?;
-        let rows = find.query_map(params![prefix, after.unwrap_or_default(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+        let rows = find.query_map(params![prefix, after.unwrap_or_default(), most(limit)], |row| row.get(0))?;
         let names = rows.collect::<Result<Vec<String>, _>>()?;
         Ok(names.into_iter().take_while(|name| name.starts_with(prefix)).collect())
     }
@@ -275,14 +275,6 @@ impl<'c> Reader<'c> {
         let mut find = self.conn.prepare_cached("SELECT epoch, note FROM withdrawn WHERE epoch>?1 ORDER BY epoch")?;
         let rows = find.query_map([epoch], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    pub(crate) fn check(&self) -> Result<crate::Health, StoreError> {
-        let number = |pragma: &str| self.conn.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
-        let bytes = number("page_count")? * number("page_size")?;
-        let mut ask = self.conn.prepare("PRAGMA integrity_check(20)")?;
-        let lines = ask.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        Ok(crate::Health { bytes, complaints: lines.into_iter().filter(|line| line != "ok").collect() })
     }
 
     fn document(&self, row: &Row<'_>) -> Result<EntityDoc, StoreError> {
@@ -330,6 +322,20 @@ fn without_expired(doc: &EntityDoc, now: DateTime) -> Result<EntityDoc, StoreErr
         }
     }
     Ok(out)
+}
+
+/// Reads the whole database and says what is wrong with it.
+pub(crate) fn check(reader: &Reader<'_>) -> Result<crate::Health, StoreError> {
+    let number = |pragma: &str| reader.conn.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
+    let bytes = number("page_count")? * number("page_size")?;
+    let mut ask = reader.conn.prepare("PRAGMA integrity_check(20)")?;
+    let lines = ask.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(crate::Health { bytes, complaints: lines.into_iter().filter(|line| line != "ok").collect() })
+}
+
+/// A limit as the database takes it.
+fn most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn live_version(conn: &Connection, tenant: &TenantId, id: &str, now: DateTime) -> Result<Option<u64>, StoreError> {

@@ -14,7 +14,7 @@ fn her_page_says_who_what_why_when_and_whether_it_was_stopped() {
             journal.record_release(disclosure(second)).await.unwrap();
         }
         let after = |kind, second, recipient: Option<&str>| {
-            Record::new(kind, TenantId::main(), T0.plus_seconds(second)).recipient(recipient.map(iri)).about(iri(MARTA), consent(2), serde_json::Value::Null)
+            Record::new(kind, TenantId::main(), T0.plus_seconds(second)).recipient(recipient.map(iri)).about(iri(MARTA), Some(consent(2)), serde_json::Value::Null)
         };
         journal.record_release(after(Kind::Withdrawal, 10, None)).await.unwrap();
         journal.record_release(after(Kind::Acknowledgement, 11, Some("https://c.example/#city"))).await.unwrap();
@@ -100,19 +100,20 @@ fn the_readable_part_names_no_person() {
     });
 }
 
+#[derive(serde::Deserialize)]
+struct Line<'a> {
+    before: String,
+    hash: String,
+    #[serde(borrow)]
+    record: &'a serde_json::value::RawValue,
+}
+
 #[test]
 fn an_export_can_be_checked_without_the_hub() {
     run(async {
         let journal = journal().await;
         for second in 0..5 {
             journal.record_release(disclosure(second)).await.unwrap();
-        }
-        #[derive(serde::Deserialize)]
-        struct Line<'a> {
-            before: String,
-            hash: String,
-            #[serde(borrow)]
-            record: &'a serde_json::value::RawValue,
         }
         let mut last = waybill_keys::b64url([0; 32]);
         let lines = journal.export(1, 99).await.unwrap();

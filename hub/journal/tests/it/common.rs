@@ -20,8 +20,8 @@ pub fn clock() -> Clock {
     Clock::fixed(T0)
 }
 
-pub fn consent(version: u64) -> Option<ConsentRef> {
-    Some(ConsentRef { id: iri("urn:consent:marta-7"), version, epoch: version })
+pub fn consent(version: u64) -> ConsentRef {
+    ConsentRef { id: iri("urn:consent:marta-7"), version, epoch: version }
 }
 
 /// A disclosure of Marta's reading to City B, at a second of the day.
@@ -35,7 +35,7 @@ pub fn disclosure_of(who: &str, second: i64) -> Record {
         .purpose(Some(iri("https://w3id.org/waybill/purpose#EnergyAdvice")))
         .query([9; 32])
         .left(1, Some([4; 32]))
-        .about(iri(who), consent(1), serde_json::json!({ "entity": format!("urn:meter:of:{who}"), "attributes": ["power"] }))
+        .about(iri(who), Some(consent(1)), serde_json::json!({ "entity": format!("urn:meter:of:{who}"), "attributes": ["power"] }))
 }
 
 pub fn run<T>(work: impl Future<Output = T>) -> T {

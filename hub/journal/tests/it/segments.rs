@@ -8,12 +8,12 @@ use waybill_store::Batch;
 /// Three segments of four records, a day apart, and two records more.
 async fn filled(keys: &mut KeyRing) -> Journal {
     let journal = journal().await;
-    for day in 0..3 {
+    for day in 0..3u32 {
         for n in 0..4 {
-            journal.record_release(disclosure(day * 86_400 + n)).await.unwrap();
+            journal.record_release(disclosure(i64::from(day * 86_400 + n))).await.unwrap();
         }
         let segment = journal.seal(T0, &signed_by(keys.active())).await.unwrap().expect("something came");
-        assert_eq!((segment.segment as i64, segment.first as i64, segment.last as i64), (day + 1, day * 4 + 1, day * 4 + 4));
+        assert_eq!((segment.segment, segment.first, segment.last), (u64::from(day + 1), u64::from(day * 4 + 1), u64::from(day * 4 + 4)));
         keys.rotate(T0);
     }
     assert_eq!(journal.seal(T0, &|_| panic!("nothing is to be signed")).await.unwrap(), None);

@@ -16,6 +16,8 @@ async fn change(journal: &Journal, change: impl Fn(&mut Vec<(u64, Vec<u8>)>)) {
     journal.store().commit(batch).await.unwrap();
 }
 
+type Change<'a> = &'a dyn Fn(&mut Vec<(u64, Vec<u8>)>);
+
 async fn five() -> Journal {
     let journal = journal().await;
     for second in 0..5 {
@@ -64,7 +66,7 @@ fn a_changed_byte_is_found_in_its_own_record_wherever_it_is() {
 #[test]
 fn a_record_that_is_taken_away_moved_or_written_anew_is_found() {
     run(async {
-        let cases: [(&dyn Fn(&mut Vec<(u64, Vec<u8>)>), u64); 5] = [
+        let cases: [(Change, u64); 5] = [
             (&|r| drop(r.remove(2)), 3),
             (&|r| drop(r.remove(0)), 1),
             (&|r| r.swap(1, 2), 2),

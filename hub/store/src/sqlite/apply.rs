@@ -160,24 +160,21 @@ fn put_entity(conn: &Connection, names: &mut Names, put: &Put) -> Result<u64, St
     let (created, modified) = (system.created_at.micros(), system.modified_at.micros());
     let old = old_row(conn, tenant, doc.id())?;
     let none = Keys::default();
-    let (k, version, old_keys) = match &old {
-        Some(old) => {
-            let version = old.version + 1;
-            conn.prepare_cached(
-                "UPDATE entity SET version=?2, created=?3, modified=?4, expires=?5, due=?6, envelope=?7, spans=?8, body=?9 WHERE k=?1",
+    let (k, version, old_keys) = if let Some(old) = &old {
+        let version = old.version + 1;
+        conn.prepare_cached(
+            "UPDATE entity SET version=?2, created=?3, modified=?4, expires=?5, due=?6, envelope=?7, spans=?8, body=?9 WHERE k=?1",
+        )?
+        .execute(params![old.k, version, created, modified, expires, due, envelope, spans, doc.text()])?;
+        (old.k, version, &old.keys)
+    } else {
+        let k = conn
+            .prepare_cached(
+                "INSERT INTO entity(tenant, id, version, created, modified, expires, due, envelope, spans, body) \
+                 VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
-            .execute(params![old.k, version, created, modified, expires, due, envelope, spans, doc.text()])?;
-            (old.k, version, &old.keys)
-        }
-        None => {
-            let k = conn
-                .prepare_cached(
-                    "INSERT INTO entity(tenant, id, version, created, modified, expires, due, envelope, spans, body) \
-                     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                )?
-                .insert(params![tenant, doc.id(), created, modified, expires, due, envelope, spans, doc.text()])?;
-            (k, 1, &none)
-        }
+            .insert(params![tenant, doc.id(), created, modified, expires, due, envelope, spans, doc.text()])?;
+        (k, 1, &none)
     };
     reindex(conn, names, tenant, k, old_keys, keys)?;
     Ok(version)
@@ -199,15 +196,18 @@ fn changes<'a, T: Ord>(old: &'a [T], new: &'a [T]) -> Vec<(&'a T, bool)> {
         match (old.get(i), new.get(j)) {
             (None, None) => return found,
             (Some(a), Some(b)) if a == b => (i, j) = (i + 1, j + 1),
-            (Some(a), b) if b.is_none_or(|b| a < b) => {
-                found.push((a, false));
-                i += 1;
-            }
-            (_, Some(b)) => {
+            (Some(a), Some(b)) if a > b => {
                 found.push((b, true));
                 j += 1;
             }
-            (Some(_), None) => unreachable!("the arm above took it"),
+            (None, Some(b)) => {
+                found.push((b, true));
+                j += 1;
+            }
+            (Some(a), _) => {
+                found.push((a, false));
+                i += 1;
+            }
         }
     }
 }
@@ -247,7 +247,7 @@ fn reindex(conn: &Connection, names: &mut Names, tenant: i64, k: i64, old: &Keys
 }
 
 fn replace_places(conn: &Connection, names: &mut Names, tenant: i64, k: i64, old: usize, new: &Keys) -> Result<(), StoreError> {
-    for n in 0..(old as i64).min(PLACES) {
+    for n in (0..PLACES).take(old) {
         conn.prepare_cached("DELETE FROM place WHERE id=?1")?.execute([k * PLACES + n])?;
     }
     for (n, (attr, bounds)) in (0..PLACES).zip(&new.places) {
@@ -281,13 +281,13 @@ fn append(
     let seq = head + 1;
     let payload = if chained && head > 0 {
         let mut last = conn.prepare_cached("SELECT payload FROM stream WHERE k=?1")?;
-        let mut rows = last.query([base | head as i64])?;
+        let mut rows = last.query([base | head.cast_signed()])?;
         let row = rows.next()?.ok_or_else(|| StoreError::Corrupt("a stream's last record is missing".into()))?;
         make(seq, Some(row.get_ref(0)?.as_blob().map_err(|_| StoreError::Corrupt("a record is no blob".into()))?))
     } else {
         make(seq, None)
     };
-    conn.prepare_cached("INSERT INTO stream(k, payload) VALUES (?1, ?2)")?.execute(params![base | seq as i64, payload])?;
+    conn.prepare_cached("INSERT INTO stream(k, payload) VALUES (?1, ?2)")?.execute(params![base | seq.cast_signed(), payload])?;
     conn.prepare_cached("UPDATE stream_name SET head=?2 WHERE id=?1")?.execute(params![id, seq])?;
     Ok(seq)
 }
@@ -295,6 +295,6 @@ fn append(
 fn truncate(conn: &Connection, stream: &str, before: u64) -> Result<(), StoreError> {
     let (id, head) = stream_head(conn, stream)?;
     let base = id << SEQ_BITS;
-    conn.prepare_cached("DELETE FROM stream WHERE k>=?1 AND k<?2")?.execute([base, base | before.min(head) as i64])?;
+    conn.prepare_cached("DELETE FROM stream WHERE k>=?1 AND k<?2")?.execute([base, base | before.min(head).cast_signed()])?;
     Ok(())
 }

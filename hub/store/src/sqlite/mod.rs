@@ -154,7 +154,7 @@ impl Store {
         };
         if let Some(max) = options.max_bytes {
             let page: u64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-            conn.pragma_update_and_check(None, "max_page_count", (max / page).max(1) as i64, |_| Ok(()))?;
+            conn.pragma_update_and_check(None, "max_page_count", (max / page).max(1).cast_signed(), |_| Ok(()))?;
         }
         let (to_writer, from_handles) = mpsc::channel(WAITING);
         let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Result<Vec<_>, _>>()?;
@@ -201,7 +201,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.0.pool.run(Box::new(move |reader| {
             // The caller may have gone; then nobody wants to know.
-            let _ = reply.send(reader.and_then(|reader| read(reader)));
+            let _ = reply.send(reader.and_then(read));
         }))?;
         answer.await.map_err(|_| StoreError::Panicked)?
     }
@@ -217,7 +217,7 @@ impl Store {
     {
         let (reply, answer) = oneshot::channel();
         self.0.pool.run(Box::new(move |reader| {
-            let _ = reply.send(reader.and_then(|reader| read(reader)));
+            let _ = reply.send(reader.and_then(read));
         }))?;
         answer.blocking_recv().map_err(|_| StoreError::Panicked)?
     }
@@ -237,7 +237,7 @@ impl Store {
     /// # Errors
     /// When it cannot even be read.
     pub async fn check(&self) -> Result<Health, StoreError> {
-        self.read(|reader| reader.check()).await
+        self.read(crate::reader::check).await
     }
 
     /// Writes a copy of the present state to the file `to`, which must not exist. Writers go on meanwhile. What was deleted is not in it, nor is

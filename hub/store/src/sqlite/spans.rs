@@ -42,7 +42,9 @@ pub fn encode(doc: &EntityDoc) -> Vec<u8> {
     out.span(doc.id_span());
     for list in [types, scopes] {
         out.number(list.len() as u64);
-        list.iter().for_each(|s| out.span(*s));
+        for s in list {
+            out.span(*s);
+        }
     }
     out.number(doc.spans().len() as u64);
     for s in doc.spans() {
@@ -97,7 +99,7 @@ impl In<'_> {
     }
     fn signed(&mut self) -> Option<i64> {
         let n = self.number()?;
-        Some((n >> 1) as i64 ^ -((n & 1) as i64))
+        Some((n >> 1).cast_signed() ^ -(n & 1).cast_signed())
     }
     fn span(&mut self) -> Option<Span> {
         let start = u32::try_from(i64::from(self.at).checked_add(self.signed()?)?).ok()?;

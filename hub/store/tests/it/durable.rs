@@ -33,8 +33,7 @@ fn child() {
             .map(|_| {
                 let store = store.clone();
                 tokio::spawn(async move {
-                    loop {
-                        let done = store.commit(step()).await.unwrap();
+                    while let Ok(done) = store.commit(step()).await {
                         let mut out = std::io::stdout().lock();
                         writeln!(out, "ack {}", done.sequences[0]).and_then(|()| out.flush()).unwrap();
                     }

@@ -3,6 +3,7 @@
 use crate::common::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use waybill_model::{EntityDoc, TenantId};
 use waybill_store::{Batch, Filter, Store, StoreError};
 
@@ -68,6 +69,8 @@ struct Made {
     scope: Option<u8>,
 }
 
+type Keep = Box<dyn Fn(&Made) -> bool>;
+
 const SCOPES: [&str; 3] = ["/A", "/A/B", "/AB"];
 
 impl Made {
@@ -75,13 +78,13 @@ impl Made {
         let types: Vec<String> = self.types.iter().map(|t| format!("\"urn:t:{t}\"")).collect();
         let mut text = format!(r#"{{"id":"{}","type":[{}]"#, self.id, types.join(","));
         if let Some(s) = self.scope {
-            text += &format!(r#","scope":["{}"]"#, SCOPES[s as usize]);
+            let _ = write!(text, r#","scope":["{}"]"#, SCOPES[s as usize]);
         }
         for (name, value) in &self.attrs {
-            text += &format!(r#","urn:p:{name}":[{}]"#, value.instance());
+            let _ = write!(text, r#","urn:p:{name}":[{}]"#, value.instance());
         }
         if let Some((x, y)) = self.place {
-            text += &format!(r#","urn:where":[{{"type":"GeoProperty","value":{{"type":"Point","coordinates":[{x}.25,{y}]}}}}]"#);
+            let _ = write!(text, r#","urn:where":[{{"type":"GeoProperty","value":{{"type":"Point","coordinates":[{x}.25,{y}]}}}}]"#);
         }
         doc(&(text + "}"))
     }
@@ -219,7 +222,7 @@ impl World {
         let p = |n: u8| format!("urn:p:{n}");
         let num = |attr, lo, hi| Filter::NumRange { attr, lo, hi };
         let long = "é\"\\".repeat(80);
-        let cases: Vec<(Filter, Box<dyn Fn(&Made) -> bool>)> = vec![
+        let cases: Vec<(Filter, Keep)> = vec![
             (Filter::All, Box::new(|_| true)),
             (Filter::Types(vec!["urn:t:1".into()]), Box::new(|m| m.types.contains(&1))),
             (Filter::Types(vec!["urn:t:1".into(), "urn:t:2".into(), "urn:t:9".into()]), Box::new(|m| m.types.contains(&1) || m.types.contains(&2))),

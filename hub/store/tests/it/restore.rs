@@ -58,7 +58,7 @@ fn a_restore_says_what_was_withdrawn_since_the_backup() {
     // It is said until it is settled, also over another opening.
     drop(store);
     let store = Store::open(data, clock()).unwrap();
-    assert_eq!(read(&store, |r| r.restored_from()), Some(1));
+    assert_eq!(read(&store, |r| Ok((r.epoch()?, r.restored_from()?))), (2, Some(1)));
     commit(&store, |b| {
         b.delete_doc("grant", "g1").settle_restore();
     });

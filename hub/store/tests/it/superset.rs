@@ -61,7 +61,8 @@ fn instance() -> impl Strategy<Value = String> {
 fn document() -> impl Strategy<Value = EntityDoc> {
     let attrs = prop::collection::btree_map(0u8..2, prop::collection::vec(instance(), 1..3), 0..3);
     (0u8..40, prop::sample::select(vec!["/A", "/A/B", "/AB", "/A0"]), attrs).prop_map(|(id, scope, attrs)| {
-        let attrs: String = attrs.iter().map(|(n, all)| format!(r#","urn:p:{n}":[{}]"#, all.join(","))).collect();
+        let attrs: Vec<_> = attrs.iter().map(|(n, all)| format!(r#","urn:p:{n}":[{}]"#, all.join(","))).collect();
+        let attrs = attrs.concat();
         doc(&format!(r#"{{"id":"urn:e:{id}","type":["urn:t:{}"],"scope":["{scope}"]{attrs}}}"#, id % 2))
     })
 }
