@@ -18,6 +18,8 @@ pub mod server;
 mod vocab;
 
 pub use client::access::{AccessSnapshot, Agent, Dialect, Modes, Removed};
+pub use client::connection::{Account, PodConnection};
+pub use client::discovery::vouches;
 pub use client::evidence::Evidence;
 pub use client::notify::webhook::{WebhookError, Webhooks};
 pub use client::pod::SolidPod;

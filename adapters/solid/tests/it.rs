@@ -5,8 +5,10 @@ mod css;
 mod it {
     mod codec;
     mod real;
+    mod receiver;
     mod rules;
     mod sign_in;
+    mod watching;
     mod webhook;
     pub mod world;
 }

@@ -1,13 +1,14 @@
 //! What a WebID says: issuers, storages, keys, type index.
 
 use crate::client::link::{address, document, link, links, parent, same_issuer};
-use crate::client::session::Session;
+use crate::client::session::{Session, get_public};
 use crate::encode::PLAIN_TYPE;
 use crate::error::SolidError;
 use crate::rdf::{iris, node, nodes, parse_turtle};
 use crate::vocab;
 use oxrdf::{Graph, NamedNodeRef, TermRef};
 use url::Url;
+use waybill_http::Client;
 use waybill_keys::PublicKey;
 use waybill_model::Iri;
 
@@ -87,22 +88,30 @@ fn keys(graph: &Graph, me: NamedNodeRef<'_>, web_id: &Iri) -> Vec<ProfileKey> {
 }
 
 /// Fetches and reads the profile of `web_id`, without signing in: what counts is what everybody sees.
-pub async fn profile(session: &Session, web_id: &Iri) -> Result<WebIdProfile, SolidError> {
+pub async fn profile(client: &Client, web_id: &Iri) -> Result<WebIdProfile, SolidError> {
     let url = document(&address(web_id.as_str(), "WebID")?);
-    let answer = session.get_public(&url, PLAIN_TYPE).await?;
+    let answer = get_public(client, &url, PLAIN_TYPE).await?;
     answer.success()?;
     WebIdProfile::parse(web_id, &answer.body)
 }
 
+/// Whether `issuer` may vouch for `web_id`, as its profile says now. For whoever takes tokens that name a WebID.
+///
+/// # Errors
+/// [`SolidError::ForeignIssuer`] when it may not; the others when the profile cannot be read, which is no yes either.
+pub async fn vouches(client: &Client, web_id: &Iri, issuer: &str) -> Result<(), SolidError> {
+    profile(client, web_id).await?.vouched_by(issuer)
+}
+
 /// The storage of a person: the first her profile names, else the nearest container above her profile that says it is one.
-pub async fn storage(session: &Session, profile: &WebIdProfile) -> Result<Url, SolidError> {
+pub async fn storage(client: &Client, profile: &WebIdProfile) -> Result<Url, SolidError> {
     if let Some(named) = profile.storages.first() {
         return Ok(named.clone());
     }
     let mut at = document(&address(profile.web_id.as_str(), "WebID")?);
     while let Some(above) = parent(&at) {
         at = above;
-        let answer = session.get_public(&at, PLAIN_TYPE).await?;
+        let answer = get_public(client, &at, PLAIN_TYPE).await?;
         let is_storage = links(&answer.headers, &at).iter().any(|l| l.target.as_str() == vocab::PIM_STORAGE_TYPE && l.rels.iter().any(|r| r == "type"));
         if is_storage {
             return Ok(at);
@@ -140,7 +149,7 @@ pub async fn subscriptions(session: &Session, storage: &Url) -> Result<Vec<Subsc
     if described.origin() != storage.origin() {
         return Err(SolidError::malformed("Link", "the storage is described at another server"));
     }
-    let answer = session.get_public(&described, PLAIN_TYPE).await?;
+    let answer = get_public(session.client(), &described, PLAIN_TYPE).await?;
     answer.success()?;
     let graph = parse_turtle(&answer.body, described.as_str(), "storage description")?;
     let channel_type = node(&format!("{NOTIFY}channelType"))?;

@@ -51,6 +51,13 @@ impl Evidence {
         }
     }
 
+    /// SHA-256 (hexadecimal) of the access rules, when those are the evidence.
+    pub fn rules_digest(&self) -> Option<String> {
+        let Self::AccessRules { snapshot, .. } = self else { return None };
+        let value = serde_json::to_value(&snapshot.documents).ok()?;
+        Some(waybill_keys::hex(&waybill_keys::sha256(waybill_keys::jcs(&value).as_bytes())))
+    }
+
     /// Whether it shows that somebody else could have written the document.
     pub fn shows_others(&self) -> bool {
         matches!(self, Self::AccessRules { others, .. } if !others.is_empty())
@@ -122,9 +129,12 @@ impl SolidPod {
     /// # Errors
     /// Those that another attempt may mend. What will not mend is [`Evidence::Nothing`].
     pub async fn evidence(&self, url: &Url, document: &[u8]) -> Result<Evidence, SolidError> {
+        // Her profile of today: a key that she took out signs nothing more, an issuer that she took out vouches for nobody.
+        let profile = profile(self.session().client(), self.web_id()).await?;
+        if self.vouched(&profile).is_err() {
+            return Ok(Evidence::Nothing { reason: "her profile does not name the issuer that must vouch for her".into() });
+        }
         if let Some(compact) = compact_form(document) {
-            // The keys of today: a key that she took out of her profile signs nothing more.
-            let profile = profile(self.session(), self.web_id()).await?;
             return Ok(signed(&compact, &profile, self.clock().now()));
         }
         match self.access_snapshot(url).await {

@@ -1,6 +1,7 @@
 //! The hub at a pod: signing in, finding, reading, writing, access, watching.
 
 pub mod access;
+pub mod connection;
 pub mod discovery;
 pub mod evidence;
 pub mod link;

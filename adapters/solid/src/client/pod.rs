@@ -29,6 +29,7 @@ struct Inner {
     webhooks: Arc<Webhooks>,
     watch: WatchConfig,
     profile: WebIdProfile,
+    issuer: Option<Url>,
     storage: Url,
     consents: Url,
     acknowledgements: Option<Url>,
@@ -55,13 +56,9 @@ impl SolidPod {
         webhooks: Arc<Webhooks>,
         watch: WatchConfig,
     ) -> Result<Self, SolidError> {
-        let profile = discovery::profile(&session, &cfg.web_id).await?;
-        match &cfg.issuer {
-            Some(issuer) => profile.vouched_by(issuer.as_str())?,
-            None if profile.issuers.is_empty() => return Err(SolidError::ForeignIssuer),
-            None => {}
-        }
-        let storage = discovery::storage(&session, &profile).await?;
+        let profile = discovery::profile(session.client(), &cfg.web_id).await?;
+        vouched(&profile, cfg.issuer.as_ref())?;
+        let storage = discovery::storage(session.client(), &profile).await?;
         let mut index = TypeIndex { session: &session, profile: &profile, read: None };
         let consents = match &cfg.consents {
             Some(url) => url.clone(),
@@ -85,6 +82,7 @@ impl SolidPod {
             webhooks,
             watch,
             profile,
+            issuer: cfg.issuer.clone(),
             storage,
             consents,
             acknowledgements,
@@ -138,6 +136,11 @@ impl SolidPod {
     }
     pub(crate) fn wake(&self) -> Arc<Notify> {
         self.0.wake.clone()
+    }
+
+    /// Whether a profile that was read later still names the issuer that must vouch for her.
+    pub(crate) fn vouched(&self, profile: &WebIdProfile) -> Result<(), SolidError> {
+        vouched(profile, self.0.issuer.as_ref())
     }
 
     /// Looks at the pod now, when it is being watched.
@@ -200,6 +203,14 @@ impl SolidPod {
     pub async fn acknowledge(&self, document: &str) -> Result<Url, SolidError> {
         let container = self.acknowledgements().ok_or(SolidError::NotFoundInProfile("the container of acknowledgements"))?;
         self.post(container, "acknowledgement", Body::json(document.to_owned())).await
+    }
+}
+
+fn vouched(profile: &WebIdProfile, issuer: Option<&Url>) -> Result<(), SolidError> {
+    match issuer {
+        Some(issuer) => profile.vouched_by(issuer.as_str()),
+        None if profile.issuers.is_empty() => Err(SolidError::ForeignIssuer),
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hub signed in as itself: tokens bound to a key (Solid-OIDC, RFC 9449), one fresh proof a request.
 
-use crate::client::discovery::profile;
+use crate::client::discovery::vouches;
 use crate::client::link::{document, same_issuer};
 use crate::config::{SignIn, SolidConfig};
 use crate::error::SolidError;
@@ -78,35 +78,21 @@ impl Session {
     /// [`SolidError::ForeignIssuer`] when the hub's profile names another issuer; [`SolidError::SignIn`] when something is missing.
     pub async fn open(cfg: &SolidConfig, client: Client, assertion_key: Option<Key>) -> Result<Self, SolidError> {
         let key = Arc::new(DpopKey::generate().map_err(fault)?);
-        let mut session = Self { client, web_id: cfg.web_id.clone(), key: key.clone(), tokens: Arc::new(NoTokens) };
-        profile(&session, &cfg.web_id).await?.vouched_by(cfg.issuer.as_str())?;
-        let metadata = session.issuer_metadata(&cfg.issuer).await?;
-        session.tokens = match &cfg.sign_in {
+        vouches(&client, &cfg.web_id, cfg.issuer.as_str()).await?;
+        let metadata = issuer_metadata(&client, &cfg.issuer).await?;
+        let tokens: Arc<dyn TokenProvider> = match &cfg.sign_in {
             SignIn::ClientCredentials { id, secret } => {
-                Arc::new(ClientCredentials::new(metadata.token_endpoint, id, secret.expose()).scope(SCOPE).bound_to(key))
+                Arc::new(ClientCredentials::new(metadata.token_endpoint, id, secret.expose()).scope(SCOPE).bound_to(key.clone()))
             }
             SignIn::ClientIdDocument => {
                 let missing = |what: &str| SolidError::SignIn(format!("signing in by Client ID Document needs {what}"));
                 let public = cfg.public_url.as_ref().ok_or_else(|| missing("the hub's public address"))?;
                 let signer = assertion_key.ok_or_else(|| missing("an ES256 key"))?;
                 let client_id = client_id(public);
-                Arc::new(PrivateKeyJwt { endpoint: metadata.token_endpoint, issuer: metadata.issuer, client_id, signer, key, held: Mutex::new(None) })
+                Arc::new(PrivateKeyJwt { endpoint: metadata.token_endpoint, issuer: metadata.issuer, client_id, signer, key: key.clone(), held: Mutex::new(None) })
             }
         };
-        Ok(session)
-    }
-
-    async fn issuer_metadata(&self, issuer: &Url) -> Result<IssuerMetadata, SolidError> {
-        let url = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
-        let url = Url::parse(&url).map_err(|_| SolidError::malformed("issuer", "not an address"))?;
-        let answer = self.get_public(&url, "application/json").await?;
-        answer.success()?;
-        let metadata: IssuerMetadata = serde_json::from_slice(&answer.body).map_err(|_| SolidError::malformed("issuer", "its description is not the JSON expected"))?;
-        // OpenID Connect Discovery §4.3: else one issuer could speak for another.
-        if !same_issuer(&metadata.issuer, issuer.as_str()) {
-            return Err(SolidError::malformed("issuer", "its description is of another issuer"));
-        }
-        Ok(metadata)
+        Ok(Self { client, web_id: cfg.web_id.clone(), key, tokens })
     }
 
     /// The hub's WebID.
@@ -140,22 +126,36 @@ impl Session {
     /// [`SolidError::Unreachable`], [`SolidError::SignIn`]. Every status is an answer.
     pub async fn send(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, SolidError> {
         let auth = Auth::Dpop { key: self.key.clone(), tokens: self.tokens.clone() };
-        self.call(OutRequest { headers, body, ..OutRequest::new(method, document(url)).auth(auth).template("solid") }).await
+        call(&self.client, OutRequest { headers, body, ..OutRequest::new(method, document(url)).auth(auth).template("solid") }).await
     }
 
-    /// Reads a public document, without saying who asks.
-    ///
-    /// # Errors
-    /// [`SolidError::Unreachable`]. Every status is an answer.
-    pub async fn get_public(&self, url: &Url, accept: &str) -> Result<Answer, SolidError> {
-        let request = OutRequest::get(document(url)).header(header::ACCEPT, accept).template("solid-public").max_response(LARGEST_DESCRIPTION);
-        self.call(request).await
-    }
+}
 
-    async fn call(&self, request: OutRequest) -> Result<Answer, SolidError> {
-        let answer = self.client.send(request).await.map_err(fault)?;
-        Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, body: answer.body })
+async fn issuer_metadata(client: &Client, issuer: &Url) -> Result<IssuerMetadata, SolidError> {
+    let url = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
+    let url = Url::parse(&url).map_err(|_| SolidError::malformed("issuer", "not an address"))?;
+    let answer = get_public(client, &url, "application/json").await?;
+    answer.success()?;
+    let metadata: IssuerMetadata = serde_json::from_slice(&answer.body).map_err(|_| SolidError::malformed("issuer", "its description is not the JSON expected"))?;
+    // OpenID Connect Discovery §4.3: else one issuer could speak for another.
+    if !same_issuer(&metadata.issuer, issuer.as_str()) {
+        return Err(SolidError::malformed("issuer", "its description is of another issuer"));
     }
+    Ok(metadata)
+}
+
+async fn call(client: &Client, request: OutRequest) -> Result<Answer, SolidError> {
+    let answer = client.send(request).await.map_err(fault)?;
+    Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, body: answer.body })
+}
+
+/// Reads a public document, without saying who asks.
+///
+/// # Errors
+/// [`SolidError::Unreachable`]. Every status is an answer.
+pub async fn get_public(client: &Client, url: &Url, accept: &str) -> Result<Answer, SolidError> {
+    let request = OutRequest::get(document(url)).header(header::ACCEPT, accept).template("solid-public").max_response(LARGEST_DESCRIPTION);
+    call(client, request).await
 }
 
 /// What a failed call means. Its origin is left out: a pod's host may be a person's name.
@@ -166,16 +166,7 @@ fn fault(error: CallError) -> SolidError {
     }
 }
 
-/// Before the session is open nothing is sent as the hub.
-struct NoTokens;
-
 type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, CallError>> + Send + 'a>>;
-
-impl TokenProvider for NoTokens {
-    fn token<'a>(&'a self, _: &'a Client, _: Option<&'a AccessToken>) -> TokenFuture<'a> {
-        Box::pin(async { Err(token_fault("the session is not open")) })
-    }
-}
 
 fn token_fault(detail: impl Into<String>) -> CallError {
     let mut error = CallError::bad_answer("", detail);

@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use url::Url;
 use waybill_model::{DateTime, EntityDoc, Iri};
 
+/// One person does not give more grants than this.
+const MOST_GRANTS: usize = 1000;
+
 /// A grant document that is new or has changed.
 #[derive(Debug, Clone)]
 pub struct GrantSeen {
@@ -54,10 +57,12 @@ pub enum Gone {
     Withdrawn,
     /// The hub may not read it any more: she took the access back.
     AccessLost,
+    /// Something else stands in its place that does not count as hers.
+    Replaced,
 }
 
 /// A grant document that is no more, or no longer grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct GrantGone {
     /// Whose pod it lay in.
     pub subject: Iri,
@@ -65,6 +70,8 @@ pub struct GrantGone {
     pub url: Url,
     /// Why.
     pub why: Gone,
+    /// What stands there instead, when it says that it is withdrawn.
+    pub document: Option<Box<GrantSeen>>,
     /// When the hub noticed.
     pub seen_at: DateTime,
 }
@@ -240,6 +247,9 @@ impl Watch {
             Err(SolidError::NotFound) => return self.all_gone(Gone::Removed).await,
             Err(error) => return Err(error.into()),
         };
+        if listed.len() > MOST_GRANTS {
+            return Err(SolidError::malformed("container of grants", format!("it holds more than {MOST_GRANTS}")).into());
+        }
         let gone: Vec<Url> = self.grants.keys().filter(|url| !listed.contains(url)).cloned().collect();
         for url in gone {
             self.gone(&url, Gone::Removed).await?;
@@ -264,12 +274,16 @@ impl Watch {
     async fn gone(&mut self, url: &Url, why: Gone) -> Result<(), Fault> {
         let Some(document) = self.grants.get(url) else { return Ok(()) };
         if !document.withdrawn {
-            let event = GrantGone { subject: self.pod.web_id().clone(), url: url.clone(), why, seen_at: self.pod.clock().now() };
-            self.tell(PodEvent::GrantGone(event)).await?;
+            self.tell_gone(url, why, None).await?;
         }
         // Forgotten only once it is told: a watch that is cut off here tells it again.
         self.grants.remove(url);
         Ok(())
+    }
+
+    async fn tell_gone(&self, url: &Url, why: Gone, document: Option<Box<GrantSeen>>) -> Result<(), Closed> {
+        let (subject, seen_at) = (self.pod.web_id().clone(), self.pod.clock().now());
+        self.tell(PodEvent::GrantGone(GrantGone { subject, url: url.clone(), why, document, seen_at })).await
     }
 
     async fn look_at_grant(&mut self, url: &Url, told: bool) -> Result<(), Fault> {
@@ -306,12 +320,17 @@ impl Watch {
             self.grants.insert(url.clone(), document);
             return Ok(());
         }
+        let replaced = !hers && before.is_some_and(|d| d.hers && !d.withdrawn);
         let (subject, seen_at) = (self.pod.web_id().clone(), self.pod.clock().now());
+        let Read { body, kind, etag, .. } = read;
+        let seen = GrantSeen { subject, url: url.clone(), document: body, media_type: kind, etag, sha256, evidence, hers, seen_at };
         if withdrawn {
-            self.tell(PodEvent::GrantGone(GrantGone { subject, url: url.clone(), why: Gone::Withdrawn, seen_at })).await?;
+            // Whoever says so: it closes.
+            self.tell_gone(url, Gone::Withdrawn, Some(Box::new(seen))).await?;
         } else {
-            let Read { body, kind, etag, .. } = read;
-            let seen = GrantSeen { subject, url: url.clone(), document: body, media_type: kind, etag, sha256, evidence, hers, seen_at };
+            if replaced {
+                self.tell_gone(url, Gone::Replaced, None).await?;
+            }
             self.tell(PodEvent::GrantSeen(Box::new(seen))).await?;
         }
         self.grants.insert(url.clone(), document);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use url::Url;
 use waybill_context::Contexts;
 use waybill_http::{Allow, Client, ClientConfig, Guard, HeaderMap, HeaderValue, Method, header};
-use waybill_model::{Clock, Iri};
+use waybill_model::{Attribute, AttributeValue, Clock, DateTime, Entity, EntityDoc, Iri, RawJson};
 use waybill_solid::client::session::Answer;
 use waybill_solid::{
     Body, Channel, If, KnownGrant, PodConfig, PodEvent, Secret, Session, SignIn, SolidConfig, SolidPod, WatchConfig, Webhooks,
@@ -217,3 +217,26 @@ pub fn grant(state: &str) -> String {
 pub async fn write_grant(hers: &SolidPod, at: &Url, state: &str) {
     hers.put(at, Body::json(grant(state)), If::Always).await.expect("she writes her grant");
 }
+
+/// Webhooks below `base`.
+pub fn hooks(base: Option<Url>) -> Arc<Webhooks> {
+    Arc::new(Webhooks::new(client(), Clock::system(), base))
+}
+
+/// A meter that shows `power`.
+pub fn meter(power: &str) -> EntityDoc {
+    let mut entity = Entity::new(iri("urn:ngsi-ld:Meter:1"), vec![iri("https://example.org/Meter")]);
+    let mut attribute = Attribute::new(AttributeValue::Property(RawJson::parse(power).expect("JSON")));
+    attribute.unit_code = Some("WTT".into());
+    entity.attributes.insert(iri("https://example.org/power"), vec![attribute]);
+    EntityDoc::from_entity(&entity, DateTime::from_seconds(0))
+}
+
+/// Makes a test under WAC and one under ACP of each check.
+macro_rules! under_both {
+    ($($name:ident => $check:ident),* $(,)?) => {
+        mod wac { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$check(crate::css::Rules::Wac, stringify!($name)).await; })* }
+        mod acp { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$check(crate::css::Rules::Acp, stringify!($name)).await; })* }
+    };
+}
+pub(crate) use under_both;

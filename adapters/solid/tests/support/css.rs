@@ -70,6 +70,7 @@ impl Css {
     pub fn start_at(home: &Path, preload: &Path, rules: Rules, port: u16) -> Self {
         // Its library believes a WebID over plain http only when its host is `localhost`.
         let base = format!("http://localhost:{port}/");
+        forget_old_folders();
         let folder = std::env::temp_dir().join(format!("waybill-css-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let log = std::fs::File::create(folder.join("server.log")).expect("a log");
@@ -134,6 +135,18 @@ impl Drop for Css {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A server that is shared by a whole test process leaves its folder behind when the process ends: the next one takes it away.
+fn forget_old_folders() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("waybill-css-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

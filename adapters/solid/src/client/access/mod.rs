@@ -257,7 +257,8 @@ impl SolidPod {
         }
     }
 
-    /// Gives `agent` the modes on `resource` (and on what lies in it, when it is a container). Needs Control. Safe to repeat.
+    /// Gives `agent` the modes on `resource` (and on what lies in it, when it is a container). Needs Control; where the resource has no
+    /// rules of its own yet, a server may also want Append on its container (Community Solid Server does). Safe to repeat.
     pub async fn give_access(&self, resource: &Url, agent: &Iri, modes: Modes) -> Result<(), SolidError> {
         for _ in 0..3 {
             let found = self.rules(resource).await?;

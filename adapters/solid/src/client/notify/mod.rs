@@ -101,7 +101,9 @@ pub(crate) struct Channels {
     pod: SolidPod,
     offered: Option<Vec<Subscription>>,
     held: BTreeMap<Url, Held>,
-    /// After a failure nothing is tried again before this time.
+    /// Topics that the server refused are not tried again before this time.
+    refused: BTreeMap<Url, DateTime>,
+    /// After a failure of the server itself nothing is tried again before this time.
     pause_until: Option<DateTime>,
 }
 
@@ -112,7 +114,7 @@ const PAUSE_SECONDS: i64 = 20;
 
 impl Channels {
     pub(crate) fn new(pod: SolidPod) -> Self {
-        Self { pod, offered: None, held: BTreeMap::new(), pause_until: None }
+        Self { pod, offered: None, held: BTreeMap::new(), refused: BTreeMap::new(), pause_until: None }
     }
 
     /// How many topics are subscribed by each channel, for the health page: webhooks, sockets.
@@ -132,8 +134,10 @@ impl Channels {
         for topic in gone {
             self.end(&topic).await;
         }
+        self.refused.retain(|topic, until| topics.contains(topic) && now < *until);
         let due: Vec<Url> = topics
             .iter()
+            .filter(|topic| !self.refused.contains_key(*topic))
             .filter(|topic| {
                 self.held.get(*topic).is_none_or(|h| h.renew_at <= now || h.socket.as_ref().is_some_and(JoinHandle::is_finished))
             })
@@ -151,8 +155,12 @@ impl Channels {
                     self.held.insert(topic, held);
                     fresh = true;
                 }
+                Err(error) if !error.is_transient() => {
+                    // Something that is not there (any more) cannot be subscribed; the rest can.
+                    self.refused.insert(topic, now.plus_seconds(PAUSE_SECONDS));
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "a pod's server refused a subscription; its changes are polled");
+                    tracing::warn!(%error, "a pod's server cannot be subscribed to now; its changes are polled");
                     self.pause_until = Some(now.plus_seconds(PAUSE_SECONDS));
                     self.offered = None;
                     break;

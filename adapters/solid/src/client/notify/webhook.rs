@@ -102,7 +102,7 @@ impl Webhooks {
         let ticket = subscribe(pod.session(), service, Channel::Webhook, topic, Some(send_to), ends).await?;
         let sender = ticket.sender.clone().ok_or(SolidError::Unsupported("webhooks whose sender has a name"))?;
         // The same rule as for people: only the issuer that the sender's own profile names may vouch for it.
-        let issuers = profile(pod.session(), &sender).await?.issuers;
+        let issuers = profile(pod.session().client(), &sender).await?.issuers;
         if issuers.is_empty() {
             return Err(SolidError::ForeignIssuer);
         }
