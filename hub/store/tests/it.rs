@@ -17,3 +17,5 @@ mod model;
 mod restore;
 #[path = "it/superset.rs"]
 mod superset;
+#[path = "it/large.rs"]
+mod large;
