@@ -180,6 +180,8 @@ impl ConsentBook {
         let subject = newest.subject.id.clone();
         let mut notes = Vec::new();
         for event in events {
+            // When it was received is the hub's word, whoever sends the event.
+            let event = &ConsentEvent { received: now, ..event.clone() };
             let same = |own: &&ConsentEvent| own.eid == event.eid;
             match known.iter().find(same) {
                 Some(own) if ConsentEvent { received: event.received, ..own.clone() } == *event => continue,

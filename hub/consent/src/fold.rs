@@ -121,9 +121,14 @@ pub fn fold(records: &[ConsentRecord], events: &[ConsentEvent], purposes: &dyn P
     }
     // Of two events of the same moment the one that closes comes last.
     heard.sort_by_key(|event| (event.time, closes(event.state) || event.state == Change::Refused));
-    let versions: BTreeMap<u32, &ConsentRecord> = newest_texts(records);
+    let (versions, ambiguous) = by_number(records);
     let given = |version: u32| heard.iter().any(|event| event.version == version && opens(event.state));
     let counting = versions.keys().rev().copied().find(|version| given(*version)).or_else(|| versions.keys().next_back().copied());
+    let newer = |version: &u32| given(*version) && counting.is_none_or(|counting| *version > counting);
+    if let Some(version) = ambiguous.into_iter().rev().find(newer) {
+        let missing = vec![Missing { place: "/version".to_owned(), what: "one text under this number" }];
+        return Folded { version, processes: BTreeMap::new(), missing, ignored };
+    }
     let Some((version, record)) = counting.and_then(|version| versions.get(&version).map(|record| (version, *record))) else {
         return Folded { version: 0, processes: BTreeMap::new(), missing: Vec::new(), ignored };
     };
@@ -145,8 +150,8 @@ pub fn fold(records: &[ConsentRecord], events: &[ConsentEvent], purposes: &dyn P
     Folded { version, processes, missing, ignored }
 }
 
-/// The versions by number. Two texts under one number cannot both be hers; such a version does not count, and neither opens.
-fn newest_texts(records: &[ConsentRecord]) -> BTreeMap<u32, &ConsentRecord> {
+/// The versions by number, and the numbers under which there are two texts. They cannot both be hers, so neither counts.
+fn by_number(records: &[ConsentRecord]) -> (BTreeMap<u32, &ConsentRecord>, BTreeSet<u32>) {
     let mut out: BTreeMap<u32, &ConsentRecord> = BTreeMap::new();
     let mut twice = BTreeSet::new();
     for record in records {
@@ -160,7 +165,7 @@ fn newest_texts(records: &[ConsentRecord]) -> BTreeMap<u32, &ConsentRecord> {
         }
     }
     out.retain(|version, _| !twice.contains(version));
-    out
+    (out, twice)
 }
 
 fn opens(change: Change) -> bool {

@@ -25,7 +25,7 @@ pub enum DocumentState {
     Refused,
     /// Not any more.
     Withdrawn,
-    /// Not for now.
+    /// Not at present.
     Suspended,
 }
 

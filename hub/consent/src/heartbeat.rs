@@ -28,7 +28,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A heartbeat for now.
+    /// A heartbeat of this moment.
     pub fn new(iss: impl Into<String>, aud: PartyId, epoch: u64, now: DateTime) -> Self {
         Self { iss: iss.into(), aud, iat: now.seconds(), time: now, epoch }
     }

@@ -5,6 +5,8 @@ use crate::fault;
 use crate::signed::verified;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use waybill_keys::{Key, KeyLookup, b64url, hex, jcs_hash, jws, random, sha256, unb64url};
 use waybill_model::{Attribute, AttributeValue, DateTime, EnvelopeHash, PartyId};
@@ -162,8 +164,8 @@ impl ManifestBuilder {
         let hash = leaf_hash(&salt, &tag, key, instance)?;
         let claims = &mut self.claims;
         let leaf = Leaf {
-            e: index_text(&mut claims.entities, key.entity),
-            a: index_text(&mut claims.attributes, key.attribute),
+            e: index(&mut claims.entities, key.entity),
+            a: index(&mut claims.attributes, key.attribute),
             d: key.dataset.map(str::to_owned),
             t: index(&mut claims.envelopes, &tag),
             s: b64url(salt),
@@ -185,25 +187,24 @@ impl ManifestBuilder {
         self.claims.seq = seq;
         self.claims.epoch = epoch;
         self.claims.root = hex(&root(&self.hashes));
-        Manifest { compact: jws::sign(key, TYP, &self.claims).into(), claims: Arc::new(self.claims) }
+        Manifest::of(jws::sign(key, TYP, &self.claims).into(), self.claims)
     }
 }
 
-/// The index of `item`; what was added last is looked at first, since values come entity by entity.
-fn index<T: PartialEq + Clone>(list: &mut Vec<T>, item: &T) -> u32 {
-    let found = list.iter().rposition(|own| own == item);
-    let at = found.unwrap_or_else(|| {
-        list.push(item.clone());
-        list.len() - 1
-    });
-    at as u32
-}
-fn index_text(list: &mut Vec<String>, item: &str) -> u32 {
-    let found = list.iter().rposition(|own| own == item);
-    let at = found.unwrap_or_else(|| {
-        list.push(item.to_owned());
-        list.len() - 1
-    });
+/// How far back a table is looked through for an entry that is there already. Values come entity by entity, so it is near or nowhere;
+/// an entry that stands twice does no harm.
+const NEAR: usize = 32;
+
+/// The index of `item` in `list`, to which it is added when it is not near the end.
+fn index<T: Borrow<Q>, Q: PartialEq + ToOwned<Owned = T> + ?Sized>(list: &mut Vec<T>, item: &Q) -> u32 {
+    let from = list.len().saturating_sub(NEAR);
+    let at = list[from..].iter().rposition(|own| own.borrow() == item).map_or_else(
+        || {
+            list.push(item.to_owned());
+            list.len() - 1
+        },
+        |near| from + near,
+    );
     at as u32
 }
 
@@ -227,9 +228,24 @@ pub struct Manifest {
     pub compact: Arc<str>,
     /// What it says.
     pub claims: Arc<ManifestClaims>,
+    /// The leaves of each entity, by their place among all.
+    by_entity: Arc<HashMap<Box<str>, Vec<u32>>>,
 }
 
 impl Manifest {
+    fn of(compact: Arc<str>, claims: ManifestClaims) -> Self {
+        let mut by_entity: HashMap<Box<str>, Vec<u32>> = HashMap::new();
+        for (leaf, at) in claims.leaves.iter().zip(0..) {
+            if let Some(entity) = claims.entities.get(leaf.e as usize) {
+                match by_entity.get_mut(entity.as_str()) {
+                    Some(list) => list.push(at),
+                    None => drop(by_entity.insert(entity.as_str().into(), vec![at])),
+                }
+            }
+        }
+        Self { compact, claims: Arc::new(claims), by_entity: Arc::new(by_entity) }
+    }
+
     /// Verifies a manifest: kind, signature, issuer, its root and its indexes.
     pub fn verify(compact: &str, keys: &dyn KeyLookup, now: DateTime) -> Result<Self, StatementError> {
         let (claims, _) = verified::<ManifestClaims>(compact, TYP, keys, now, |claims| &claims.iss)?;
@@ -249,7 +265,7 @@ impl Manifest {
         if claims.root != hex(&root(&hashes)) && !fault::off("consent-root") {
             return Err(wrong("the root is not that of the leaves"));
         }
-        Ok(Self { compact: compact.into(), claims: Arc::new(claims) })
+        Ok(Self::of(compact.into(), claims))
     }
 
     /// The name under which a manifest is kept: the SHA-256 (hexadecimal) of its text.
@@ -259,11 +275,8 @@ impl Manifest {
 
     fn find(&self, key: LeafKey<'_>) -> Option<&Leaf> {
         let claims = &self.claims;
-        claims.leaves.iter().find(|leaf| {
-            claims.entities.get(leaf.e as usize).is_some_and(|e| e == key.entity)
-                && claims.attributes.get(leaf.a as usize).is_some_and(|a| a == key.attribute)
-                && leaf.d.as_deref() == key.dataset
-        })
+        let mut leaves = self.by_entity.get(key.entity)?.iter().filter_map(|at| claims.leaves.get(*at as usize));
+        leaves.find(|leaf| claims.attributes.get(leaf.a as usize).is_some_and(|a| a == key.attribute) && leaf.d.as_deref() == key.dataset)
     }
 
     /// Whether the instance was delivered as personal data.

@@ -67,7 +67,8 @@ pub struct Binding {
 }
 
 impl Binding {
-    fn key(&self, tenant: &TenantId) -> String {
+    /// The key of its row.
+    pub fn key(&self, tenant: &TenantId) -> String {
         let from = self.validity.from.map_or_else(String::new, |at| at.micros().to_string());
         let (kind, target, attribute) = match &self.target {
             Target::Entity(entity) => ("e", entity.as_str(), ""),

@@ -1,4 +1,6 @@
 use super::common::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use waybill_consent::{
     Actor, ActorRole, Applied, Change, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, Envelope, GrantSet, Guardianship, Input, Rule,
@@ -173,7 +175,7 @@ fn only_she_and_her_recorded_guardian_act_for_her() {
     let row = Guardianship { ward: iri(ANNA), guardian: iri(BEN), from: t(0), until: t(100), asserted_by: iri(CITY_A), evidence: String::new() };
     ConsentBook::appoint(&mut batch, &tenant(), &row, t(2));
     hub.commit(batch);
-    let late = ConsentEvent { received: t(100), ..by(BEN, ActorRole::Guardian) };
+    let late = by(BEN, ActorRole::Guardian);
     assert!(matches!(hub.plan(None, &[late], 100), Err(ConsentError::Actor(_))), "after the guardianship");
     hub.change(None, &[by(BEN, ActorRole::Guardian)], 50);
     assert_eq!(hub.open(51), [CITY_B]);
@@ -325,4 +327,104 @@ fn records_are_listed_once_however_many_versions() {
     assert_eq!(list(Some(record_id())), Vec::<Iri>::new());
     let of = hub.look(|r, _, _| ConsentBook::records_of(r, &tenant(), ANNA)).expect("records");
     assert_eq!(of, [record_id()]);
+}
+
+/// One thing that can happen to a record with two processes and two recipients.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Version { narrow: bool, give: bool },
+    Tell { state: Change, old: bool, pid: Option<&'static str> },
+    Wait(i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let states = vec![
+        Change::Given,
+        Change::Given,
+        Change::Renewed,
+        Change::Withdrawn,
+        Change::Revoked,
+        Change::Suspended,
+        Change::Suspended,
+        Change::Resumed,
+        Change::Resumed,
+        Change::Expired,
+    ];
+    let pid = prop_oneof![Just(None), Just(Some("main")), Just(Some("second"))];
+    let step = prop_oneof![
+        2 => (any::<bool>(), any::<bool>()).prop_map(|(narrow, give)| Step::Version { narrow, give }),
+        6 => (prop::sample::select(states), any::<bool>(), pid).prop_map(|(state, old, pid)| Step::Tell { state, old, pid }),
+        1 => (10..4000i64).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    /// Whatever happens in whatever order: the rows that open are those of the fold, each under an envelope of its own whose bits are
+    /// clear; every other envelope that was ever issued is marked as over or resting; and whoever must be told of an end is told once.
+    #[test]
+    fn rows_bits_and_news_follow_the_fold(steps in steps()) {
+        let hub = Hub::new();
+        let mut one = record();
+        one.processes[0].recipients.push(iri(CITY_A));
+        one.processes[0].validity.until = Some(t(6000));
+        let mut second = one.processes[0].clone();
+        second.pid = "second".into();
+        one.processes.push(second);
+        hub.change(Some(&one), &[], 0);
+        let (mut versions, mut events, mut clock) = (vec![one], Vec::new(), 0);
+        let mut issued: BTreeMap<EnvelopeHash, (String, String)> = BTreeMap::new();
+        let mut told: BTreeSet<EnvelopeHash> = BTreeSet::new();
+        for (n, step) in steps.into_iter().enumerate() {
+            clock += 100;
+            let newest = versions.last().expect("a version").clone();
+            let mut more = Vec::new();
+            let mut version = None;
+            match step {
+                Step::Version { narrow, give } => {
+                    let new = next(&newest, |r| if narrow { r.processes[1].data.truncate(1) } else { r.laws.push(n.to_string()) });
+                    if give {
+                        more.push(event(&format!("e{n}"), new.version, Change::Given, t(clock)));
+                    }
+                    version = Some(new);
+                }
+                Step::Tell { state, old, pid } => {
+                    let number = if old { 1 } else { newest.version };
+                    let pids = pid.map_or(waybill_consent::Pids::ALL, |pid| waybill_consent::Pids::Some(vec![pid.to_owned()]));
+                    more.push(ConsentEvent { pids, ..event(&format!("e{n}"), number, state, t(clock)) });
+                }
+                Step::Wait(seconds) => clock += seconds,
+            }
+            let applied = hub.change(version.as_ref(), &more, clock);
+            versions.extend(version);
+            events.extend(more);
+            for envelope in &applied.opened {
+                let about = (envelope.claims.terms.process.clone(), envelope.claims.aud.to_string());
+                prop_assert!(issued.insert(envelope.hash, about).is_none());
+            }
+            for closed in &applied.closed {
+                prop_assert!(told.insert(closed.envelope), "told twice");
+            }
+            let folded = waybill_consent::fold(&versions, &events, check(), t(clock));
+            let expected: BTreeSet<(String, String)> = folded
+                .processes
+                .iter()
+                .filter(|(_, process)| process.open)
+                .flat_map(|(pid, _)| [CITY_A, CITY_B].map(|city| (pid.clone(), city.to_owned())))
+                .collect();
+            let rows = hub.grants(tenant(), ANNA);
+            let open: Vec<_> = rows.grants.iter().filter(|grant| grant.is_open(t(clock))).collect();
+            let live: BTreeSet<EnvelopeHash> = open.iter().filter_map(|grant| grant.envelope).collect();
+            let found: BTreeSet<(String, String)> = open.iter().map(|grant| (grant.process.clone(), grant.recipient.to_string())).collect();
+            prop_assert_eq!((open.len(), &found), (expected.len(), &expected));
+            prop_assert_eq!(live.len(), open.len(), "each under its own envelope");
+            for (hash, about) in &issued {
+                let (over, rests) = hub.bits(hash);
+                prop_assert_eq!(over, told.contains(hash), "{:?}", about);
+                prop_assert_eq!(!over && !rests, live.contains(hash), "{:?}", about);
+            }
+        }
+    }
 }

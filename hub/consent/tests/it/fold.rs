@@ -156,9 +156,13 @@ fn versions() {
     let folded = fold(&both, &[given(2, 0), given(1, 1000)], check(), t(5000));
     assert_eq!(folded.version, 2);
     assert!(folded.ignored.contains_key("g1"));
-    // Two texts under one number: neither counts.
+    // Two texts under one number: neither counts, and what they replaced stays replaced.
     let other = ConsentRecord { jurisdiction: Some("NL".into()), ..one.clone() };
-    assert!(!fold(&[one, other], &[given(1, 0)], check(), t(5000)).is_open());
+    assert!(!fold(&[one.clone(), other], &[given(1, 0)], check(), t(5000)).is_open());
+    let third = next(&one, |r| r.laws.push("GDPR".into()));
+    let three = [one, both[1].clone(), third];
+    assert!(!fold(&three, &[given(1, 0), given(2, 1000)], check(), t(5000)).is_open());
+    assert!(fold(&three, &[given(1, 0)], check(), t(5000)).is_open(), "nobody agreed to the doubtful one");
 }
 
 /// A grant of a later version within the skew of a withdrawal of an earlier one: who knows which came first?

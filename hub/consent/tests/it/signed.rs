@@ -167,6 +167,31 @@ fn a_manifest_tells_covered_from_changed_swapped_and_unknown() {
     assert_eq!(manifest.tag_of(key(), "{\"type\":\"Property\",\"value\":0}"), None);
 }
 
+/// Many entities and names, some of them far apart: each value is found under its own name.
+#[test]
+fn a_large_manifest_finds_every_value() {
+    let op = Operation { name: "deliver".into(), params: std::collections::BTreeMap::new() };
+    let mut builder = ManifestBuilder::new(DID_A, iri(CITY_B), op);
+    let value = |entity: usize, name: usize| format!("{{\"type\":\"Property\",\"value\":{}}}", entity * 1000 + name);
+    let ids: Vec<String> = (0..100).map(|n| format!("urn:meter:{n}")).collect();
+    let names: Vec<String> = (0..50).map(|n| format!("https://example.org/{n}")).collect();
+    for round in [0, 1] {
+        for (i, entity) in ids.iter().enumerate() {
+            for (j, attribute) in names.iter().enumerate().filter(|(j, _)| j % 2 == round) {
+                builder.leaf(envelope().hash, LeafKey { entity, attribute, dataset: None }, &value(i, j)).expect("a leaf");
+            }
+        }
+    }
+    let manifest = Manifest::verify(&builder.sign(signer().active(), 1, 1, now()).compact, signer(), t(1)).expect("good");
+    for (i, entity) in ids.iter().enumerate() {
+        for (j, attribute) in names.iter().enumerate() {
+            let key = LeafKey { entity, attribute, dataset: None };
+            assert!(matches!(manifest.check(&envelope().hash, key, &value(i, j)), LeafMatch::Covered(_)), "{key:?}");
+            assert_eq!(manifest.check(&envelope().hash, key, &value(i, j + 1)), LeafMatch::Changed, "{key:?}");
+        }
+    }
+}
+
 #[test]
 fn a_manifest_whose_leaves_do_not_give_its_root_is_refused() {
     type Spoil = fn(&mut waybill_consent::ManifestClaims);
