@@ -11,7 +11,7 @@ pub const MAX_LIMIT: usize = 1000;
 pub struct EntitySelector {
     /// One of these identifiers, when there are any.
     pub ids: Vec<String>,
-    /// The identifier matches.
+    /// The identifier matches; not looked at when there are identifiers.
     pub id_pattern: Option<Pattern>,
     /// The types.
     pub types: Option<TypeSelection>,
@@ -22,11 +22,12 @@ impl EntitySelector {
     pub fn matches(&self, doc: &EntityDoc) -> bool {
         (self.ids.is_empty() || self.ids.iter().any(|id| id == doc.id()))
             && self.types.as_ref().is_none_or(|t| t.matches(doc))
-            && self.id_pattern.as_ref().is_none_or(|p| p.is_match(doc.id()))
+            // An id takes precedence over a pattern (clause 5.2.33).
+            && (!self.ids.is_empty() || self.id_pattern.as_ref().is_none_or(|p| p.is_match(doc.id())))
     }
     fn candidates(&self) -> Candidates {
         let ids = if self.ids.is_empty() { Candidates::All } else { Candidates::Ids(self.ids.clone()) };
-        let prefix = self.id_pattern.as_ref().and_then(Pattern::prefix).map_or(Candidates::All, Candidates::IdPrefix);
+        let prefix = self.id_pattern.as_ref().filter(|_| self.ids.is_empty()).and_then(Pattern::prefix).map_or(Candidates::All, Candidates::IdPrefix);
         Candidates::and([ids, prefix, self.types.as_ref().map_or(Candidates::All, TypeSelection::candidates)])
     }
 }
@@ -130,7 +131,8 @@ impl EntityQuery {
     /// Whether it asks for nothing that narrows it (clause 5.7.2.4): a type, an Attribute, a geo-query. Identifiers alone do not.
     pub fn is_too_wide(&self) -> bool {
         let typed = self.selectors.iter().any(|s| s.types.as_ref().is_some_and(|t| *t != TypeSelection::Any));
-        let picked = self.projection.attrs.is_some();
+        let system = |name: &String| ["createdAt", "modifiedAt", "deletedAt", "expiresAt"].iter().any(|s| name.strip_prefix(waybill_model::NGSI_LD) == Some(s));
+        let picked = self.projection.attrs.as_ref().is_some_and(|list| !list.iter().all(system));
         !typed && !picked && self.geo.is_none() && !self.q.as_ref().is_some_and(Q::names_attribute)
     }
 }

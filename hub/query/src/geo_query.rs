@@ -8,7 +8,7 @@ use waybill_model::{AttributeKind, EntityDoc};
 /// How an Entity's geometry must stand to the one of the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GeoRel {
-    /// At a distance, in metres; at least one is given.
+    /// At a distance, in metres. The texts of the interface give one of the two.
     Near {
         /// At least so far.
         min: Option<f64>,
@@ -81,7 +81,8 @@ impl GeoQuery {
             GeoRel::Within => a.relate(b).is_within(),
             GeoRel::Contains => a.relate(b).is_contains(),
             GeoRel::Intersects => a.relate(b).is_intersects(),
-            GeoRel::Equals => a.relate(b).is_equal_topo(),
+            // The same coordinates are equal even where a ring crosses itself and has no topology.
+            GeoRel::Equals => a == b || a.relate(b).is_equal_topo(),
             GeoRel::Disjoint => a.relate(b).is_disjoint(),
             GeoRel::Overlaps => a.relate(b).is_overlaps(),
         }
@@ -129,21 +130,20 @@ fn georel_of(text: &str) -> Result<GeoRel, QueryError> {
     let mut parts = text.split(';');
     let rel = match parts.next().unwrap_or_default() {
         "near" => {
-            let (mut min, mut max) = (None, None);
+            let (mut min, mut max, mut count) = (None, None, 0);
             for part in parts.by_ref() {
                 let (name, metres) = part.split_once("==").ok_or_else(|| bad("`near` takes maxDistance==METRES or minDistance==METRES"))?;
-                let metres: f64 = metres.parse().ok().filter(|m: &f64| m.is_finite() && *m >= 0.0).ok_or_else(|| bad("a distance is a number of metres, not negative"))?;
+                let metres: f64 = metres.parse().ok().filter(|m: &f64| m.is_finite() && *m > 0.0).ok_or_else(|| bad("a distance is a number of metres, greater than 0"))?;
                 let slot = match name {
                     "maxDistance" => &mut max,
                     "minDistance" => &mut min,
                     _ => return Err(bad("`near` knows only maxDistance and minDistance")),
                 };
-                if slot.replace(metres).is_some() {
-                    return Err(bad("a distance is given twice"));
-                }
+                *slot = Some(metres);
+                count += 1;
             }
-            if min.is_none() && max.is_none() {
-                return Err(bad("`near` needs a distance"));
+            if count != 1 {
+                return Err(bad("`near` takes one distance"));
             }
             GeoRel::Near { min, max }
         }

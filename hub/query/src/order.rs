@@ -102,7 +102,7 @@ impl OrderBy {
     }
 
     fn rank(&self, item: &OrderItem, doc: &EntityDoc) -> Rank {
-        let text = |t: &str| Rank::Text(t.to_lowercase(), t.to_owned());
+        let text = |t: &str| Rank::Text(folded(t), t.to_owned());
         let path = match &item.key {
             OrderKey::Id => return text(doc.id()),
             OrderKey::Type => return doc.types().next().map_or(Rank::Missing, text),
@@ -126,7 +126,7 @@ impl OrderBy {
         any_target(path, doc, &DatasetIds::default(), &mut |target| {
             found = match target {
                 Target::Json(raw) => rank_of(raw),
-                Target::Text(t) | Target::Name(t) => text(&t),
+                Target::Text(t) | Target::Name(t) | Target::Link(t) => text(&t),
                 Target::Time(at) => Rank::Time(at),
                 Target::Opaque => Rank::Object,
             };
@@ -141,13 +141,21 @@ fn rank_of(raw: &str) -> Rank {
         Look::Null => Rank::Null,
         Look::Bool(b) => Rank::Bool(b),
         Look::Number(n) => Rank::Number(Float(n)),
-        Look::Text(t) => Rank::Text(t.to_lowercase(), t.into_owned()),
+        Look::Text(t) => Rank::Text(folded(&t), t.into_owned()),
         Look::Array(_) => Rank::Array,
         Look::Object(object) => match json::member(object, "@value").and_then(json::string) {
             Some(t) => DateTime::parse(&t).map_or(Rank::Date(t.into_owned()), Rank::Time),
             None => Rank::Object,
         },
     }
+}
+
+/// A text as it is ordered first: without case, and Latin letters without their marks, which comes near the root collation.
+fn folded(text: &str) -> String {
+    const MARKED: &str = "àáâãäåāăąçćĉċčďđèéêëēĕėęěĝğġģĥħìíîïĩīĭįıĵķĺļľŀłñńņňòóôõöøōŏőŕŗřśŝşšţťŧùúûüũūŭůűųŵýÿŷźżž";
+    const PLAIN: &str = "aaaaaaaaacccccddeeeeeeeeegggghhiiiiiiiiijklllllnnnnooooooooorrrsssstttuuuuuuuuuuwyyyzzz";
+    let plain = |c: char| MARKED.chars().position(|m| m == c).and_then(|i| PLAIN.chars().nth(i)).unwrap_or(c);
+    text.chars().flat_map(char::to_lowercase).map(|c| if c.is_ascii() { c } else { plain(c) }).collect()
 }
 
 /// A number with a total order.
@@ -169,7 +177,7 @@ impl Ord for Float {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Number(Float),
-    /// Without case first, then as it is.
+    /// Folded first, then as it is.
     Text(String, String),
     Object,
     Array,

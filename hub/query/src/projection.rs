@@ -99,9 +99,16 @@ impl Projection {
         deep(self.pick.as_deref().unwrap_or_default()).max(deep(&self.omit))
     }
 
-    /// Whether `doc` is wanted at all: `attrs` also filters.
+    /// Whether `doc` is wanted at all: `attrs` also filters, and what has no member left after pick and omit is nothing (clause 4.21).
     pub fn wants(&self, doc: &EntityDoc) -> bool {
-        self.attrs.as_ref().is_none_or(|list| doc.spans().iter().any(|s| list.iter().any(|a| a == doc.name(s))))
+        let attrs = self.attrs.as_ref().is_none_or(|list| doc.spans().iter().any(|s| list.iter().any(|a| a == doc.name(s))));
+        let left = || {
+            self.keeps(&Member::Id)
+                || self.keeps(&Member::Type)
+                || (self.keeps(&Member::Scope) && doc.scopes().next().is_some())
+                || doc.spans().iter().any(|s| self.keeps_attribute(doc.name(s)))
+        };
+        attrs && ((self.pick.is_none() && self.omit.is_empty()) || left())
     }
 
     /// `doc` with only the spans that are wanted. Its text stays: encoders go by the spans.

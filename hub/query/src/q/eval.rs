@@ -20,9 +20,11 @@ pub trait Links {
 pub(crate) enum Target<'a> {
     /// JSON text of a value.
     Json(&'a str),
-    /// One text of a LanguageProperty, an IRI of a Relationship, a unit.
+    /// One text of a LanguageProperty, a unit.
     Text(Cow<'a, str>),
-    /// A name of a VocabProperty: compared with expanded texts too.
+    /// The target of a Relationship.
+    Link(Cow<'a, str>),
+    /// A name of a VocabProperty.
     Name(Cow<'a, str>),
     /// A time of the system or of an observation.
     Time(DateTime),
@@ -40,7 +42,7 @@ pub(super) fn expr(e: &Expr, doc: &EntityDoc, datasets: &DatasetIds, links: Opti
         Expr::Linked { path, types, inner } => {
             let Some(known) = links else { return false };
             any_target(path, doc, datasets, &mut |target| {
-                let Target::Text(id) = target else { return false };
+                let Target::Link(id) = target else { return false };
                 known.entity(&id).is_some_and(|linked| {
                     types.as_ref().is_none_or(|t| t.matches(&linked)) && expr(inner, &linked, &DatasetIds::default(), links)
                 })
@@ -122,14 +124,14 @@ fn value_targets<'a>(text: &'a str, kind: AttributeKind, member: &[(String, Stri
         }),
         AttributeKind::Relationship | AttributeKind::VocabProperty if member.is_empty() => {
             json::any_element(value, &mut |t| {
-                let wrap = if kind == AttributeKind::Relationship { Target::Text } else { Target::Name };
+                let wrap = if kind == AttributeKind::Relationship { Target::Link } else { Target::Name };
                 out.extend(json::string(t).map(wrap));
                 false
             });
         }
         AttributeKind::ListRelationship if member.is_empty() => {
             json::any_element(value, &mut |item| {
-                out.extend(json::member(item, "object").and_then(json::string).map(Target::Text));
+                out.extend(json::member(item, "object").and_then(json::string).map(Target::Link));
                 false
             });
         }
@@ -191,6 +193,8 @@ enum Scalar<'a> {
     Bool(bool),
     Text(Cow<'a, str>),
     Name(Cow<'a, str>),
+    /// The target of a Relationship: equal or not, never in order (clause 4.9).
+    Link(Cow<'a, str>),
     Time(DateTime),
 }
 
@@ -201,6 +205,7 @@ fn any_scalar(target: &Target<'_>, f: &mut dyn FnMut(&Scalar<'_>) -> bool) -> bo
         Target::Time(t) => f(&Scalar::Time(*t)),
         Target::Text(t) => f(&Scalar::Text(t.clone())),
         Target::Name(t) => f(&Scalar::Name(t.clone())),
+        Target::Link(t) => f(&Scalar::Link(t.clone())),
         Target::Json(text) => json::any_element(text, &mut |element| {
             let inner = match json::look(element) {
                 Look::Object(object) => json::member(object, "@value").map_or(Look::Null, json::look),
@@ -225,8 +230,8 @@ fn equals(operand: &Operand, scalar: &Scalar<'_>, expand: bool) -> bool {
         Operand::Pattern(_) => false,
         Operand::One(literal) => match (literal, scalar) {
             (Literal::Bool(a), Scalar::Bool(b)) => a == b,
-            (Literal::Text { raw, expanded }, Scalar::Name(t)) => t == raw || t == expanded,
-            (Literal::Text { raw, expanded }, Scalar::Text(t)) => t == raw || (expand && t == expanded),
+            (Literal::Text { raw, .. } | Literal::Uri(raw), Scalar::Link(t)) => t == raw,
+            (Literal::Text { raw, expanded }, Scalar::Text(t) | Scalar::Name(t)) => t == raw || (expand && t == expanded),
             _ => order(scalar, literal) == Some(Ordering::Equal),
         },
     }

@@ -212,6 +212,10 @@ impl Reader<'_> {
                 DateTime::parse(token).map(Literal::Time).map_err(|_| self.c.invalid("this is neither a number nor a time in UTC", VALUE))
             }
             _ if Iri::is_valid(token) => Ok(Literal::Uri(token.to_owned())),
+            // A word without quotes is a text too: clients write names so (clause 4.9, with expandValues).
+            _ if token.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
+                Ok(Literal::Text { raw: token.to_owned(), expanded: self.expander.expand(token) })
+            }
             _ => Err(self.c.invalid("this is no value", VALUE)),
         }
     }

@@ -46,7 +46,7 @@ fn q_selects() {
         "power.datasetId==urn:d:1", "power.createdAt==2026-01-02T03:04:05Z", "createdAt==2026-01-02T03:04:05Z", "createdAt>2026-01-01T00:00:00Z", "createdAt==2026-01-02",
         "name==\"Pendule\"", "name[fr]==\"Horloge\"", "name[EN]==\"Clock\"", "name[en]!=\"Horloge\"", "name~=\"^Cl.*k$\"", "open==true", "open!=false",
         "tags==\"b\"", "tags==7", "tags!=\"z\"", "address[city]==\"Berlin\"", "address[city]", "address[geo.n]==5", "address[geo.n]>4", "raw[city]==\"Paris\"",
-        "owner==urn:p:2", "owner==\"urn:p:1\"", "route==urn:s:2", "steps==4", "color==\"red\"", "color==\"https://x.org/red\"",
+        "owner==urn:p:2", "owner==\"urn:p:1\"", "route==urn:s:2", "steps==4", "color==\"https://x.org/red\"", "color!=\"red\"", "day==2026-03-01", "open==true;owner!=urn:p:9", "name==Clock",
         "start==2026-03-01T00:00:00Z", "start>2026-02-01T00:00:00Z", "start==2026-02-01T00:00:00Z..2026-04-01T00:00:00Z", "day==2026-03-01", "day<2026-03-02", "hour>12:00:00Z",
         "quote==\"a \\\"b\\\" c\"", "name~=(Clock|X)", "name~=Clo[a-c]k", "name!~=\"^z\"", "location", "https://x.org/power==40", "tags~=\"^a\"", "day==\"2026-03-01\"..\"2026-04\"",
     ] {
@@ -55,7 +55,7 @@ fn q_selects() {
     for text in [
         "nothing", "nothing!=1", "nothing!~=\"a\"", "power==22", "power>40", "power==\"21.5\"", "power;nothing", "power.nothing", "power.nothing!=1", "power.accuracy<0.9",
         "power.accuracy.observedAt", "createdAt<2026-01-01T00:00:00Z", "deletedAt", "deletedAt!=2026-01-01T00:00:00Z", "name==\"clock\"", "name[de]", "name[en]==\"Horloge\"", "open==false",
-        "tags!=\"b\"", "tags==\"c\"", "address[town]", "address==\"Berlin\"", "address[city.x]", "owner==urn:p:3", "owner[x]", "color==\"blue\"", "color!=\"red\"",
+        "tags!=\"b\"", "tags==\"c\"", "address[town]", "address==\"Berlin\"", "address[city.x]", "owner==urn:p:3", "owner[x]", "color==\"blue\"", "color==\"red\"", "color==red", "owner>\"a\"", "owner<=urn:p:2", "owner==\"a\"..\"z\"", "owner~=\"p\"", "route>\"a\"",
         "start<2026-03-01T00:00:00Z", "day>2026-03-02", "day==12:30:00Z", "location==1", "name~=\"^z\"", "power~=\"2\"", "owner{power==1}", "raw[https://x.org/city]==\"Paris\"",
     ] {
         check(text, false);
@@ -76,6 +76,8 @@ fn strings_count_as_names_when_asked() {
     let options = QOptions { expand_values: vec!["https://x.org/kind".into()] };
     assert!(Q::parse_with("kind==\"red\"", &expand, &options).expect("q").matches(&m));
     assert!(!Q::parse("kind==\"red\"", &expand).expect("q").matches(&m));
+    let options = QOptions { expand_values: vec!["https://x.org/color".into()] };
+    assert!(Q::parse_with("color==red", &expand, &options).expect("q").matches(&meter()));
 }
 
 #[test]
@@ -96,9 +98,9 @@ fn links_are_followed_only_when_known() {
 #[test]
 fn q_refuses_with_place_and_help() {
     for (text, at) in [
-        ("", 0), (" ", 0), ("==1", 1), ("a==", 4), ("a==\"x", 4), ("a==x", 4), ("a=1", 2), ("a>1..2", 4), ("a>1,2", 4), ("a>true", 7), ("a==1..\"b\"", 10), ("a==true..false", 15),
+        ("", 0), (" ", 0), ("==1", 1), ("a==", 4), ("a==\"x", 4), ("a=1", 2), ("a>1..2", 4), ("a>1,2", 4), ("a>true", 7), ("a==1..\"b\"", 10), ("a==true..false", 15),
         ("(a", 3), ("a)", 2), ("a;", 3), ("a||b", 3), ("a.", 3), ("a[", 3), ("a[b", 4), ("a[]", 3), ("a~=\"[\"", 0), ("a~=", 4), ("a==2026-13-01T00:00:00Z", 4), ("a==2026-01-01T00:00:00+01:00", 4),
-        ("id==urn:a", 3), ("type==\"T\"", 5), ("a==1e999", 4), ("createdAt.x", 11), ("a.observedAt.x", 14), ("a b", 2), ("a{b", 4), ("a==null", 4), ("a==\"\\q\"", 8), ("a~=\"(?=x)\"", 0),
+        ("id==urn:a", 3), ("type==\"T\"", 5), ("a==1e999", 4), ("createdAt.x", 11), ("a.observedAt.x", 14), ("a b", 2), ("a{b", 4), ("a==x y", 4), ("a==x'", 4), ("a==\"\\q\"", 8), ("a~=\"(?=x)\"", 0),
     ] {
         let error = Q::parse(text, &expand).expect_err(text);
         assert_eq!((error.kind, error.at, error.parameter), (ErrorKind::Invalid, at, "q"), "{text}: {error}");
@@ -172,9 +174,9 @@ fn geometries_relate() {
     check("near;maxDistance==1200", "Point", "[24.94,60.18]", true);
     check("near;maxDistance==1000", "Point", "[24.94,60.18]", false);
     check("near;minDistance==1000", "Point", "[24.94,60.18]", true);
-    check("near;minDistance==1000;maxDistance==1200", "Point", "[24.94,60.18]", true);
+    check("equals", "Polygon", "[[[0,0],[2,2],[2,0],[0,2],[0,0]]]", false);
     check("near;maxDistance==1200", "LineString", "[[24.0,60.18],[25.0,60.18]]", true);
-    check("near;maxDistance==0", "Point", "[24.94,60.17]", true);
+    check("near;maxDistance==0.1", "Point", "[24.94,60.17]", true);
     let square = "[[[24,60],[25,60],[25,61],[24,61],[24,60]]]";
     check("within", "Polygon", square, true);
     check("intersects", "Polygon", square, true);
@@ -200,7 +202,7 @@ fn geometries_relate() {
 fn geo_refuses() {
     for (georel, kind, coordinates, parameter) in [
         ("near", "Point", "[0,0]", "georel"), ("near;maxDistance=5", "Point", "[0,0]", "georel"), ("near;maxDistance==-5", "Point", "[0,0]", "georel"), ("near;maxDistance==NaN", "Point", "[0,0]", "georel"),
-        ("near;maxDistance==1;maxDistance==2", "Point", "[0,0]", "georel"), ("near;x==1", "Point", "[0,0]", "georel"), ("around", "Point", "[0,0]", "georel"), ("within;x==1", "Point", "[0,0]", "georel"),
+        ("near;maxDistance==1;maxDistance==2", "Point", "[0,0]", "georel"), ("near;minDistance==1;maxDistance==2", "Point", "[0,0]", "georel"), ("near;maxDistance==0", "Point", "[0,0]", "georel"), ("near;x==1", "Point", "[0,0]", "georel"), ("around", "Point", "[0,0]", "georel"), ("within;x==1", "Point", "[0,0]", "georel"),
         ("within", "Circle", "[0,0]", "geometry"), ("within", "GeometryCollection", "[]", "geometry"), ("within", "Point", "[0]", "coordinates"), ("within", "Point", "[0,\"a\"]", "coordinates"),
         ("within", "Point", "{}", "coordinates"), ("within", "Point", "[0,", "coordinates"), ("within", "Polygon", "[[[0,0],[1,1],[0,0]]]", "coordinates"), ("within", "Polygon", "[[[0,0],[1,1],[1,0],[2,2]]]", "coordinates"),
         ("within", "LineString", "[[0,0]]", "coordinates"), ("within", "Polygon", "[]", "coordinates"), ("within", "Point", "[1e300,0]", "coordinates"), ("within", "Point", "[[0,0]]", "coordinates"),
@@ -221,6 +223,10 @@ fn projections_keep() {
     let p = Projection::parse(None, None, Some("power,nothing"), &expand).expect("attrs");
     assert!(keeps(&p, "power") && !keeps(&p, "name") && p.keeps(&Member::Type) && p.wants(&meter()));
     assert!(!Projection::parse(None, None, Some("nothing"), &expand).expect("attrs").wants(&meter()));
+    let wants = |pick: Option<&str>, omit: Option<&str>| Projection::parse(pick, omit, None, &expand).expect("a projection").wants(&meter());
+    assert!(wants(Some("nothing,power"), None) && wants(Some("id,nothing"), None) && !wants(Some("nothing"), None) && wants(None, Some("id,type")));
+    let bare = doc(&json!({"id": "urn:a", "type": ["https://x.org/T"], "n": [{"type": "Property", "value": 1}]}));
+    assert!(!Projection::parse(None, Some("id,type,n"), None, &expand).expect("omit").wants(&bare));
     let masked = p.mask(&meter(), &DatasetIds::parse("@none").expect("datasetId"));
     assert_eq!(masked.spans().iter().map(|s| masked.name(s)).collect::<Vec<_>>(), ["https://x.org/power"]);
     assert_eq!(masked.id(), "urn:m:1");
@@ -251,6 +257,9 @@ fn results_are_ordered() {
     assert_eq!(order("id;desc"), "hgfedcba");
     assert_eq!(order("location;dist-asc"), "abcdefgh");
     assert_eq!(order("type,location;dist-desc"), "hgfedcba");
+    let mut named = vec![make("z", json!("Zebra")), make("a", json!("Ähre")), make("o", json!("ähre"))];
+    OrderBy::parse("n", None, &expand).expect("orderBy").sort(&mut named);
+    assert_eq!(named.iter().map(EntityDoc::id).collect::<Vec<_>>(), ["urn:a", "urn:o", "urn:z"]);
     let parsed = OrderBy::parse("power.observedAt;desc,address[city]", None, &expand).expect("orderBy");
     assert_eq!(parsed.items.iter().map(|i| i.direction).collect::<Vec<_>>(), [Direction::Desc, Direction::Asc]);
     for text in ["", "a;", "a;up", "a,", "a;dist-asc", ";asc"] {
@@ -270,6 +279,7 @@ fn a_whole_query_selects_and_knows_when_it_is_too_wide() {
     for (s, expected, wide) in [
         (selector(&["urn:m:1", "urn:m:2"], None, None), true, true),
         (selector(&["urn:m:2"], None, Some("Meter")), false, false),
+        (selector(&["urn:m:1"], Some("^never"), Some("Meter")), true, false),
         (selector(&[], Some("^urn:m:[0-9]$"), None), true, true),
         (selector(&[], Some("^urn:n:"), Some("Meter")), false, false),
         (selector(&[], None, Some("*")), true, true),

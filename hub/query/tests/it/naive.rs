@@ -56,9 +56,9 @@ fn open(v: &Value) -> Vec<Value> {
 fn values(instance: &Value, member: &[(String, String)]) -> Vec<Value> {
     let bare = member.is_empty();
     match instance["type"].as_str().expect("a kind") {
-        "Relationship" if bare => open(&instance["object"]),
+        "Relationship" if bare => open(&instance["object"]).into_iter().map(|n| serde_json::json!({"link": n})).collect(),
         "VocabProperty" if bare => open(&instance["vocab"]).into_iter().map(|n| serde_json::json!({"name": n})).collect(),
-        "ListRelationship" if bare => instance["objectList"].as_array().expect("a list").iter().map(|o| o["object"].clone()).collect(),
+        "ListRelationship" if bare => instance["objectList"].as_array().expect("a list").iter().map(|o| serde_json::json!({"link": o["object"]})).collect(),
         "LanguageProperty" => {
             let map = instance["languageMap"].as_object().expect("a map");
             map.iter().filter(|(k, _)| member.iter().all(|(m, _)| m.eq_ignore_ascii_case(k))).flat_map(|(_, v)| open(v)).collect()
@@ -102,7 +102,7 @@ fn equal(o: &Operand, v: &Value) -> bool {
         Operand::List(l) => l.iter().any(|o| equal(o, v)),
         Operand::Range(a, b) => sign(v, a).is_some_and(|s| s >= 0) && sign(v, b).is_some_and(|s| s <= 0),
         Operand::One(Literal::Bool(b)) => v.as_bool() == Some(*b),
-        Operand::One(Literal::Text { expanded, .. }) if v.get("name").and_then(Value::as_str) == Some(expanded) => true,
+        Operand::One(Literal::Text { raw, .. } | Literal::Uri(raw)) if v.get("link").is_some() => v["link"].as_str() == Some(raw),
         Operand::One(l) => sign(v, l) == Some(0),
         Operand::Pattern(_) => false,
     }
