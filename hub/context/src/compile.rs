@@ -18,6 +18,29 @@ pub(crate) enum Coercion {
     Type(Arc<str>),
 }
 
+/// What a term says of the language or direction of its strings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Said {
+    /// Nothing: the default of the @context holds.
+    #[default]
+    Nothing,
+    /// That there is none.
+    None,
+    /// This.
+    This(Arc<str>),
+}
+
+impl Said {
+    /// What holds where `default` is that of the @context.
+    pub fn or(&self, default: Option<&Arc<str>>) -> Option<Arc<str>> {
+        match self {
+            Self::Nothing => default.cloned(),
+            Self::None => None,
+            Self::This(text) => Some(text.clone()),
+        }
+    }
+}
+
 pub(crate) const LIST: u8 = 1;
 pub(crate) const SET: u8 = 2;
 pub(crate) const LANGUAGE: u8 = 4;
@@ -33,9 +56,9 @@ pub(crate) struct Term {
     pub iri: Option<Arc<str>>,
     pub coercion: Coercion,
     pub container: u8,
-    /// The language of plain strings: not said, said to be none, or a tag.
-    pub language: Option<Option<Arc<str>>>,
-    pub direction: Option<Option<Arc<str>>>,
+    /// The language of plain strings.
+    pub language: Said,
+    pub direction: Said,
     pub nest: Option<Arc<str>>,
     pub index: Option<Arc<str>>,
     pub reverse: bool,
@@ -386,17 +409,20 @@ impl Processing<'_> {
             term.scoped = Some(Arc::new(context.clone()));
         }
         let text = |key: &str| match map.get(key) {
-            None => Ok(None),
-            Some(Value::Null) => Ok(Some(None)),
-            Some(Value::String(text)) => Ok(Some(Some(Arc::<str>::from(text.as_str())))),
+            None => Ok(Said::Nothing),
+            Some(Value::Null) => Ok(Said::None),
+            Some(Value::String(text)) => Ok(Said::This(text.as_str().into())),
             Some(_) => self.bad(name, "one of @language, @direction, @nest, @index is no string"),
         };
         if !map.contains_key("@type") {
-            term.language = text("@language")?.map(|l| l.map(|tag| tag.to_lowercase().into()));
+            term.language = match text("@language")? {
+                Said::This(tag) => Said::This(tag.to_lowercase().into()),
+                other => other,
+            };
             term.direction = text("@direction")?;
         }
-        term.nest = text("@nest")?.flatten();
-        term.index = text("@index")?.flatten();
+        term.nest = text("@nest")?.or(None);
+        term.index = text("@index")?.or(None);
         match map.get("@prefix") {
             None => {}
             Some(Value::Bool(prefix)) if !name.contains([':', '/']) => term.prefix = *prefix,

@@ -1,6 +1,6 @@
 //! A compiled @context: names to IRIs and back.
 
-use crate::compile::{Active, Coercion, INDEX, LANGUAGE, LIST, Local, SET, Term};
+use crate::compile::{Active, Coercion, INDEX, LANGUAGE, LIST, Local, SET, Said, Term};
 use crate::core::CoreVersion;
 use crate::hash::TextMap;
 use crate::names::Member;
@@ -235,8 +235,8 @@ impl Context {
                 definition.insert("@container".into(), json!(containers(term.container)));
             }
             for (key, held) in [("@language", &term.language), ("@direction", &term.direction)] {
-                if let Some(held) = held {
-                    definition.insert(key.into(), json!(held));
+                if *held != Said::Nothing {
+                    definition.insert(key.into(), json!(held.or(None)));
                 }
             }
             for (key, held) in [("@nest", &term.nest), ("@index", &term.index)] {
@@ -250,6 +250,12 @@ impl Context {
             out.insert(name.to_string(), Value::Object(definition));
         }
         Value::Object(out)
+    }
+}
+
+impl waybill_query::Expander for Context {
+    fn expand(&self, term: &str) -> String {
+        Self::expand(self, term).into_owned()
     }
 }
 

@@ -1,4 +1,4 @@
-//! JSON-LD expansion and compaction of any document, for tools: a streaming path for the common shapes, the general processor for the rest.
+//! JSON-LD expansion of any document, for tools: a streaming path for the common shapes, the general processor for the rest.
 
 use crate::compile::{Coercion, GRAPH, ID, INDEX, LANGUAGE, LIST, TYPE, Term};
 use crate::context::Context;
@@ -36,22 +36,7 @@ pub fn expands_streaming(text: &str, context: &Context) -> bool {
     Tape::read(text, DEPTH).is_ok_and(|tape| streaming(context, tape.root()).is_ok())
 }
 
-/// Compacts an expanded document under `context`, and puts the user's @context in when there is one to put.
-///
-/// # Errors
-/// As [`expand_jsonld`].
-pub fn compact_jsonld(text: &str, context: &Context) -> Result<String, DecodeError> {
-    read(text)?;
-    let body = oracle::compact(text, context).map_err(refuse)?;
-    if context.user().is_null() {
-        return Ok(body);
-    }
-    let inner = body.trim_start_matches('{');
-    let comma = if inner == "}" { "" } else { "," };
-    Ok(format!("{{\"@context\":{}{comma}{inner}", context.user()))
-}
-
-fn read(text: &str) -> Result<Tape<'_>, DecodeError> {
+pub(crate) fn read(text: &str) -> Result<Tape<'_>, DecodeError> {
     Tape::read(text, DEPTH).map_err(|e| DecodeError {
         fault: Fault::Json,
         pointer: String::new(),
@@ -60,7 +45,7 @@ fn read(text: &str) -> Result<Tape<'_>, DecodeError> {
     })
 }
 
-fn refuse(detail: String) -> DecodeError {
+pub(crate) fn refuse(detail: String) -> DecodeError {
     DecodeError { fault: Fault::JsonLd, pointer: String::new(), detail, clause: "5.5.4" }
 }
 
@@ -132,11 +117,11 @@ fn scalar(context: &Context, term: Option<&Term>, item: Item<'_, '_>) -> String 
                 out.push_str(",\"@type\":");
                 write::string(&mut out, iri);
             } else if text.is_some() && *coercion == Coercion::Unset {
-                let language = term.and_then(|t| t.language.clone()).unwrap_or_else(|| context.active.language.clone());
-                let direction = term.and_then(|t| t.direction.clone()).unwrap_or_else(|| context.active.direction.clone());
+                let language = term.map_or_else(|| context.active.language.clone(), |t| t.language.or(context.active.language.as_ref()));
+                let direction = term.map_or_else(|| context.active.direction.clone(), |t| t.direction.or(context.active.direction.as_ref()));
                 for (name, held) in [("@language", language), ("@direction", direction)] {
                     if let Some(held) = held {
-                        out.push_str(&format!(",\"{name}\":"));
+                        member(&mut out, name);
                         write::string(&mut out, &held);
                     }
                 }
@@ -145,6 +130,13 @@ fn scalar(context: &Context, term: Option<&Term>, item: Item<'_, '_>) -> String 
     }
     out.push('}');
     out
+}
+
+/// Begins a further member.
+fn member(out: &mut String, name: &str) {
+    out.push(',');
+    write::string(out, name);
+    out.push(':');
 }
 
 /// Expands an identifier: absolute, compact, or relative to the base.
@@ -213,7 +205,7 @@ fn object(context: &Context, place: Place<'_>, item: Item<'_, '_>, top: bool, ou
 }
 
 fn keyword(context: &Context, place: Place<'_>, iri: &str, value: Item<'_, '_>, node: &mut Node) -> Expanded<()> {
-    let text = || value.text().ok_or(Stop::Wrong("a keyword has a value of the wrong type")).map(|text| text.into_owned());
+    let text = || value.text().ok_or(Stop::Wrong("a keyword has a value of the wrong type")).map(Cow::into_owned);
     match iri {
         "@id" => {
             if node.id.is_some() {
@@ -327,7 +319,7 @@ fn is_empty_set(value: Item<'_, '_>) -> bool {
 }
 
 fn languages(context: &Context, term: &Term, map: Item<'_, '_>, out: &mut Vec<String>) -> Expanded<()> {
-    let direction = term.direction.clone().unwrap_or_else(|| context.active.direction.clone());
+    let direction = term.direction.or(context.active.direction.as_ref());
     for (key, value) in map.members() {
         let tag = key.text().unwrap_or_default();
         let mut one = |text: Item<'_, '_>| {
@@ -380,7 +372,7 @@ fn finish(node: Node, place: Place<'_>, out: &mut Vec<String>) -> Expanded<()> {
         let mut text = format!("{{\"@value\":{}", value.as_deref().unwrap_or("null"));
         for (name, held) in [("@type", types.first()), ("@language", language.as_ref()), ("@direction", direction.as_ref()), ("@index", index.as_ref())] {
             if let Some(held) = held {
-                text.push_str(&format!(",\"{name}\":"));
+                member(&mut text, name);
                 write::string(&mut text, held);
             }
         }
@@ -437,7 +429,9 @@ fn finish(node: Node, place: Place<'_>, out: &mut Vec<String>) -> Expanded<()> {
     for (iri, values) in properties {
         let mut part = String::new();
         write::string(&mut part, &iri);
-        part.push_str(&format!(":[{}]", values.join(",")));
+        part.push_str(":[");
+        part.push_str(&values.join(","));
+        part.push(']');
         parts.push(part);
     }
     out.push(format!("{{{}}}", parts.join(",")));

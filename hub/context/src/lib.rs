@@ -2,6 +2,7 @@
 //! from it, documents expanded and compacted.
 #![forbid(unsafe_code)]
 
+mod compact;
 mod compile;
 mod context;
 mod contexts;
@@ -13,6 +14,7 @@ mod expand;
 mod hash;
 mod names;
 mod oracle;
+mod remote;
 mod tape;
 mod write;
 
@@ -23,5 +25,7 @@ pub use decode::{
     Change, DEPTH, Document, Form, Fragment, FragmentInstance, Nulls, Options, Part, decode_attribute, decode_entity, decode_fragment,
 };
 pub use encode::{ContextPlace, EncodeOptions, Format, Languages, default_geometry, encode_entity, encode_geojson};
-pub use expand::{compact_jsonld, expand_jsonld, expand_jsonld_generally, expands_streaming};
+pub use compact::{compact_jsonld, compact_jsonld_generally, compacts_streaming};
+pub use expand::{expand_jsonld, expand_jsonld_generally, expands_streaming};
+pub use remote::{HttpFetch, StoreKeep};
 pub use error::{ContextError, DecodeError, Fault, NGSI_LD_ERRORS};

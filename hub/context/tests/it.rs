@@ -5,6 +5,7 @@ mod it {
     mod core;
     mod decode;
     mod expand;
+    mod laws;
     mod models;
     pub mod support;
 }

@@ -1,6 +1,7 @@
 //! A whole Entity.
 
-use super::instance::{self, name_of, one_or_many, quoted, time};
+use super::instance;
+use super::members::{name_of, one_or_many, quoted, time};
 use super::value::is_marker;
 use super::{Decoded, Form, Halt, Nulls, Options, fault};
 use crate::context::Context;

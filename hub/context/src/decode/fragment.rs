@@ -1,6 +1,7 @@
 //! Fragments: what a patch, an append or a merge brings (clause 5.4).
 
-use super::instance::{self, all, name_of};
+use super::instance::{self, all};
+use super::members::{self, name_of};
 use super::value::is_marker;
 use super::{Decoded, Form, Halt, Nulls, Options, entity, fault, geo};
 use crate::context::Context;
@@ -83,7 +84,7 @@ pub(super) fn decode(context: &Context, item: Item<'_, '_>, options: &Options) -
             Some(None)
         } else {
             scratch.clear();
-            Some(Some(instance::time(item, &mut scratch).map_err(|e| e.under("expiresAt"))?))
+            Some(Some(members::time(item, &mut scratch).map_err(|e| e.under("expiresAt"))?))
         };
     }
     let mut names = entity::Names::default();

@@ -75,7 +75,7 @@ fn check(item: Item<'_, '_>, depth: usize, least: usize) -> Decoded<()> {
     }
     if depth == 0 {
         let count = item.items().count();
-        if count < 2 || count > 4 || item.items().any(|n| n.kind() != Kind::Number) {
+        if !(2..=4).contains(&count) || item.items().any(|n| n.kind() != Kind::Number) {
             return fault(Fault::Geometry, "4.7.1", "a position is an array of two to four numbers, longitude first");
         }
         return Ok(());

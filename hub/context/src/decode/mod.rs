@@ -4,6 +4,7 @@ mod entity;
 mod fragment;
 mod geo;
 mod instance;
+mod members;
 mod value;
 
 pub use fragment::{Change, Fragment, FragmentInstance};

@@ -26,13 +26,13 @@ impl Writer<'_, '_> {
     /// Writes the instances of one Attribute of an Entity.
     pub fn group(&mut self, doc: &EntityDoc, group: &[&AttributeSpan], out: &mut String) {
         if let [only] = group {
-            self.stored(doc, only, out);
+            self.stored(doc, only, true, out);
         } else if self.options.format == Format::Simplified {
             out.push_str("{\"dataset\":{");
             let mut object = Object::begin();
             for span in group {
                 object.name(out, doc.dataset_id(span).unwrap_or("@none"));
-                self.stored(doc, span, out);
+                self.stored(doc, span, true, out);
             }
             out.push_str("}}");
         } else {
@@ -41,13 +41,13 @@ impl Writer<'_, '_> {
                 if i > 0 {
                     out.push(',');
                 }
-                self.stored(doc, span, out);
+                self.stored(doc, span, false, out);
             }
             out.push(']');
         }
     }
 
-    fn stored(&mut self, doc: &EntityDoc, span: &AttributeSpan, out: &mut String) {
+    fn stored(&mut self, doc: &EntityDoc, span: &AttributeSpan, sole: bool, out: &mut String) {
         let Ok(tape) = Tape::reusing(doc.instance(span), DEPTH, std::mem::take(&mut self.room)) else {
             // A document put together by hand with wrong spans: nothing of it is shown.
             out.push_str("null");
@@ -57,7 +57,7 @@ impl Writer<'_, '_> {
         if self.options.format == Format::Simplified {
             self.simplified(item, span.kind, out);
         } else {
-            self.full(item, span.kind, Some(span), out);
+            self.full(item, span.kind, Some(span), sole, out);
         }
         self.room = tape.nodes;
     }
@@ -112,13 +112,13 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Normalized or concise.
-    fn full(&self, item: Item<'_, '_>, kind: AttributeKind, span: Option<&AttributeSpan>, out: &mut String) {
+    /// Normalized or concise. Only the sole instance of an Attribute can stand as its bare value: an array would not be read as instances.
+    fn full(&self, item: Item<'_, '_>, kind: AttributeKind, span: Option<&AttributeSpan>, sole: bool, out: &mut String) {
         let concise = self.options.format == Format::Concise;
         let chosen = self.chosen(kind, item);
         let value = item.get(kind.value_member());
         let sys = span.filter(|_| self.options.sys_attrs);
-        if concise && chosen.is_none() && sys.is_none() && self.alone(item, kind) {
+        if concise && sole && chosen.is_none() && sys.is_none() && self.alone(item, kind) {
             let bare = matches!(kind, AttributeKind::Property | AttributeKind::GeoProperty);
             if let Some(value) = value.filter(|v| bare && (kind == AttributeKind::GeoProperty || !mistakable(*v))) {
                 self.value(kind, value, out);
@@ -174,24 +174,23 @@ impl Writer<'_, '_> {
     }
 
     fn subs(&self, item: Item<'_, '_>, out: &mut String) {
-        let one = |sub: Item<'_, '_>, out: &mut String| {
+        let one = |sub: Item<'_, '_>, sole: bool, out: &mut String| {
             let kind = sub.get("type").and_then(Item::text).and_then(|t| AttributeKind::parse(&t)).unwrap_or(AttributeKind::Property);
-            self.full(sub, kind, None, out);
+            self.full(sub, kind, None, sole, out);
         };
         let mut items = item.items();
-        match (items.next(), items.next()) {
-            (Some(only), None) => one(only, out),
-            _ => {
-                out.push('[');
-                for (i, sub) in item.items().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    one(sub, out);
-                }
-                out.push(']');
-            }
+        if let (Some(only), None) = (items.next(), items.next()) {
+            one(only, true, out);
+            return;
         }
+        out.push('[');
+        for (i, sub) in item.items().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            one(sub, false, out);
+        }
+        out.push(']');
     }
 
     /// Whether the instance has only a value.
