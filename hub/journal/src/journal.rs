@@ -67,7 +67,8 @@ impl Journal {
         Ok(Self(Arc::new(Inner { store: store.clone(), pepper: Pepper(pepper), counters: Counters::default() })))
     }
 
-    /// Adds the record to what `batch` does: the state change and its record stand or fall together. Number and chain are settled at the commit.
+    /// Adds the record to what `batch` does: the state change and its record stand or fall together. Number and chain are settled at the commit,
+    /// which fails with [`StoreError::Invalid`] when the readable part names one whom the record is about.
     pub fn append(&self, batch: &mut Batch, record: Record) {
         let pepper = self.0.pepper;
         batch.then(move |reader| write(reader, pepper, record));
@@ -166,6 +167,11 @@ fn write(reader: &Reader<'_>, pepper: Pepper, record: Record) -> Result<Batch, S
         boxes,
         detail: record.detail,
     };
-    batch.append(STREAM, chain::write(last.hash, &serde_json::to_vec(&body).map_err(invalid)?));
+    let text = serde_json::to_string(&body).map_err(invalid)?;
+    // What is written openly stays for ever: better no record, and so no release, than one that names her.
+    if known.keys().any(|subject| text.contains(&format!("\"{subject}\""))) {
+        return Err(StoreError::Invalid("a journal record names its subject in its readable part".into()));
+    }
+    batch.append(STREAM, chain::write(last.hash, text.as_bytes()));
     Ok(batch)
 }

@@ -70,11 +70,20 @@ impl Journal {
 
 fn walk(reader: &Reader<'_>, segments: Vec<Segment>, anchors: &[Anchor]) -> Result<Result<(Report, Vec<Segment>), Broken>, StoreError> {
     let mut walk = Walk { segments: &segments, anchors, first: 0, last: START };
+    let mut size = PAGE;
     loop {
-        let page = reader.stream(STREAM, walk.last.number + 1, PAGE)?;
-        if page.is_empty() {
-            break;
-        }
+        let next = walk.last.number + 1;
+        let page = match reader.stream(STREAM, next, size) {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => page,
+            // Something among these cannot be read: go on one by one to find which.
+            Err(StoreError::Corrupt(_)) if size > 1 => {
+                size = 1;
+                continue;
+            }
+            Err(StoreError::Corrupt(why)) => return Ok(Err(Broken { record: next, why })),
+            Err(e) => return Err(e),
+        };
         for (number, payload) in page {
             if let Err(broken) = walk.step(number, &payload) {
                 return Ok(Err(broken));

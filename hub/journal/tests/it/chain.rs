@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use proptest::prelude::*;
-use waybill_journal::{Kind, Record};
+use waybill_journal::{JournalError, Kind, Record};
 use waybill_model::TenantId;
 use waybill_store::{Batch, StoreError};
 
@@ -97,6 +97,20 @@ fn the_readable_part_names_no_person() {
         assert_eq!(page.entries[1].recipient, Some(iri(MARTA)));
         let line = journal.export(1, 1).await.unwrap().remove(0);
         assert!(line.contains(CITY_B) && line.contains("EnergyAdvice"), "who and why stay readable");
+    });
+}
+
+#[test]
+fn a_record_that_names_its_subject_openly_is_refused() {
+    run(async {
+        let journal = journal().await;
+        for open in [serde_json::json!({ "who": MARTA }), serde_json::json!([[MARTA]]), serde_json::json!({ MARTA: 1 })] {
+            let refused = journal.record_release(disclosure(1).detail(open)).await;
+            assert!(matches!(refused, Err(JournalError::Store(StoreError::Invalid(_)))));
+        }
+        // Another party's longer name is not hers.
+        journal.record_release(disclosure(1).detail(serde_json::json!({ "party": format!("{MARTA}x") }))).await.unwrap();
+        assert_eq!(journal.head().await.unwrap().number, 1);
     });
 }
 

@@ -100,3 +100,30 @@ fn an_insider_who_writes_the_end_anew_is_found_by_who_keeps_an_anchor() {
         assert_eq!(bad(&journal, &[anchor]).await, 4);
     });
 }
+
+#[test]
+fn damage_to_the_file_itself_is_named_by_record() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path()).await;
+        // Long records, so that they lie on many pages.
+        for second in 0..30 {
+            journal.record_release(disclosure(second).detail(serde_json::json!("-".repeat(3000)))).await.unwrap();
+        }
+        journal.store().close().await;
+        drop(journal);
+        let file = dir.path().join("waybill.db");
+        let whole = std::fs::read(&file).unwrap();
+        let find = |needle: &str| whole.windows(needle.len()).position(|w| w == needle.as_bytes()).expect("it is there");
+        let verdict = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = whole.clone();
+            change(&mut bytes);
+            std::fs::write(&file, bytes).unwrap();
+            async { bad(&journal_in(dir.path()).await, &[]).await }
+        };
+        let at = find("\"n\":17,\"kind\"");
+        assert_eq!(verdict(&|b| b[at + 12] ^= 1).await, 17);
+        // The whole page, so that the database itself cannot make sense of it.
+        assert!(verdict(&|b| b[at / 4096 * 4096..][..4096].fill(0xa5)).await <= 17);
+    });
+}

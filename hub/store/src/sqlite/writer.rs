@@ -128,8 +128,9 @@ impl Writer {
         let result = catch_unwind(AssertUnwindSafe(|| apply(conn, names, batch, now))).unwrap_or(Err(StoreError::Panicked));
         if result.is_err() {
             self.names.forget();
-            if !self.conn.is_autocommit() {
-                self.conn.execute_batch("ROLLBACK TO batch; RELEASE batch")?;
+            if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK TO batch; RELEASE batch").is_err() {
+                // Half of it must not be committed with its neighbours.
+                self.conn.execute_batch("ROLLBACK")?;
             }
         } else {
             self.conn.execute_batch("RELEASE batch")?;
