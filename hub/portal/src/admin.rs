@@ -85,12 +85,12 @@ pub trait Admin: Send + Sync {
     /// Throws it away. Answers whether there was one.
     fn discard<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, bool>;
 
-    /// Deliveries that were given up.
-    fn dead_letters<'a>(&'a self, tenant: &'a TenantId, paging: &'a Paging) -> Answer<'a, Listing<DeadLetter>>;
+    /// Deliveries that were given up, of all tenants.
+    fn dead_letters<'a>(&'a self, paging: &'a Paging) -> Answer<'a, Listing<DeadLetter>>;
     /// One of them.
-    fn dead_letter<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, Option<DeadLetter>>;
+    fn dead_letter<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>>;
     /// Tries it again; it is decided anew. Answers whether there was one.
-    fn replay<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, bool>;
+    fn replay<'a>(&'a self, key: &'a str) -> Answer<'a, bool>;
 
     /// Heartbeats sent and received.
     fn heartbeats(&self) -> Answer<'_, Vec<HeartbeatState>>;

@@ -3,7 +3,7 @@
 use crate::admin::{Listing, Paging};
 use crate::fault;
 use serde::Serialize;
-use waybill_http::{Request, Response, encode_component, problems};
+use waybill_http::{Request, Response, Tenants, encode_component, problems};
 use waybill_keys::{b64url, unb64url};
 use waybill_model::{Iri, Principal, Problem, ProblemCode, TenantId};
 
@@ -40,6 +40,19 @@ impl Who {
             Self::Operator(name) => Ok(name),
             Self::Person(person) if fault::off("portal-operator-only") => Ok(person),
             Self::Person(_) => Err(problems::forbidden("only the operator may do this")),
+        }
+    }
+
+    /// The operator of the whole hub: what has no tenant is not for one who runs only some of them.
+    ///
+    /// # Errors
+    /// 401 for nobody, 403 for anybody else.
+    pub(crate) fn whole_hub(request: &Request) -> Result<Iri, Problem> {
+        let operator = Self::operator(request)?;
+        if request.caller.tenants == Tenants::All || fault::off("portal-whole-hub") {
+            Ok(operator)
+        } else {
+            Err(problems::forbidden("only an operator of all tenants may do this"))
         }
     }
 

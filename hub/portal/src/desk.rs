@@ -69,8 +69,8 @@ pub(crate) async fn discard(portal: Arc<Portal>, request: Request) -> Result<Res
 
 pub(crate) async fn dead_letters(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&["limit", "after"])?;
-    Who::operator(&request)?;
-    let mut listing = portal.admin.dead_letters(&tenant(&request)?, &paging(&request)?).await?;
+    Who::whole_hub(&request)?;
+    let mut listing = portal.admin.dead_letters(&paging(&request)?).await?;
     for item in &mut listing.items {
         item.id = coded(&item.id);
     }
@@ -79,27 +79,27 @@ pub(crate) async fn dead_letters(portal: Arc<Portal>, request: Request) -> Resul
 
 pub(crate) async fn dead_letter(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
-    let mut item = portal.admin.dead_letter(&tenant(&request)?, &key_param(&request)?).await?.ok_or_else(nothing)?;
+    Who::whole_hub(&request)?;
+    let mut item = portal.admin.dead_letter(&key_param(&request)?).await?.ok_or_else(nothing)?;
     item.id = coded(&item.id);
     Ok(Response::json(200, &item).personal())
 }
 
 pub(crate) async fn replay(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
-    done(portal.admin.replay(&tenant(&request)?, &key_param(&request)?).await?)
+    Who::whole_hub(&request)?;
+    done(portal.admin.replay(&key_param(&request)?).await?)
 }
 
 pub(crate) async fn heartbeats(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    Who::whole_hub(&request)?;
     Ok(listed(Listing::whole(portal.admin.heartbeats().await?)))
 }
 
 pub(crate) async fn connections(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    Who::whole_hub(&request)?;
     Ok(listed(Listing::whole(portal.admin.connections().await?)))
 }
 

@@ -25,13 +25,13 @@ enum Algorithm {
 
 pub(crate) async fn list(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    Who::whole_hub(&request)?;
     Ok(listed(Listing::whole(portal.admin.keys().await?)))
 }
 
 pub(crate) async fn rotate(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    Who::whole_hub(&request)?;
     let body: RotateBody = strict::read_or_default(&request)?;
     let algorithm = match body.algorithm {
         Algorithm::EdDSA => "EdDSA",
@@ -42,6 +42,6 @@ pub(crate) async fn rotate(portal: Arc<Portal>, request: Request) -> Result<Resp
 
 pub(crate) async fn revoke(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    Who::whole_hub(&request)?;
     Ok(Response::json(200, &portal.admin.revoke_key(request.param("kid")).await?.ok_or_else(nothing)?).personal())
 }

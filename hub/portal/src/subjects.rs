@@ -69,7 +69,8 @@ pub(crate) async fn unbind(portal: Arc<Portal>, request: Request) -> Result<Resp
 
 pub(crate) async fn erase(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
     request.query.only(&[])?;
-    Who::operator(&request)?;
+    // Her key in the journal is destroyed, whatever tenant a record is of.
+    Who::whole_hub(&request)?;
     let (tenant, subject) = (tenant(&request)?, iri_param(&request, "subject")?);
     Ok(Response::json(200, &portal.admin.erase(&tenant, &subject).await?).personal())
 }

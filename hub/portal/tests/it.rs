@@ -8,6 +8,8 @@ mod description;
 mod desk;
 #[path = "it/doors.rs"]
 mod doors;
+#[path = "it/engine.rs"]
+mod engine;
 #[path = "it/fake.rs"]
 mod fake;
 #[path = "it/support.rs"]

@@ -18,7 +18,7 @@ pub struct State {
     pub holders: Vec<(TenantId, Iri, Holder)>,
     pub withdrawals: Vec<(TenantId, WithdrawalReport)>,
     pub quarantine: Vec<(TenantId, Quarantined)>,
-    pub dead: Vec<(TenantId, DeadLetter)>,
+    pub dead: Vec<DeadLetter>,
     pub heartbeats: Vec<HeartbeatState>,
     pub connections: Vec<Connection>,
     pub keys: Vec<KeyState>,
@@ -172,20 +172,20 @@ impl Admin for Fake {
         ready(state.quarantine.len() < before)
     }
 
-    fn dead_letters<'a>(&'a self, tenant: &'a TenantId, paging: &'a Paging) -> Answer<'a, Listing<DeadLetter>> {
+    fn dead_letters<'a>(&'a self, paging: &'a Paging) -> Answer<'a, Listing<DeadLetter>> {
         let state = self.state.lock().unwrap();
-        ready(page(state.dead.iter().filter(|(t, _)| t == tenant).map(|(_, d)| (d.id.clone(), d.clone())).collect(), paging))
+        ready(page(state.dead.iter().map(|d| (d.id.clone(), d.clone())).collect(), paging))
     }
 
-    fn dead_letter<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
-        ready(self.state.lock().unwrap().dead.iter().find(|(t, d)| t == tenant && d.id == key).map(|(_, d)| d.clone()))
+    fn dead_letter<'a>(&'a self, key: &'a str) -> Answer<'a, Option<DeadLetter>> {
+        ready(self.state.lock().unwrap().dead.iter().find(|d| d.id == key).cloned())
     }
 
-    fn replay<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, bool> {
+    fn replay<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         let mut state = self.state.lock().unwrap();
         state.done.push(format!("replay {key}"));
         let before = state.dead.len();
-        state.dead.retain(|(t, d)| t != tenant || d.id != key);
+        state.dead.retain(|d| d.id != key);
         ready(state.dead.len() < before)
     }
 

@@ -41,8 +41,8 @@ pub enum Caller {
     NorthOperator,
 }
 
-pub struct World {
-    pub hub: Arc<Fake>,
+pub struct World<A = Fake> {
+    pub hub: Arc<A>,
     pub clock: Clock,
     pub metrics: Metrics,
     pub server: ServerHandle,
@@ -56,6 +56,11 @@ pub async fn world() -> World {
 pub async fn world_with(open_metrics: bool) -> World {
     let clock = Clock::fixed(at(0));
     let hub = Arc::new(Fake { clock: clock.clone(), state: Mutex::new(State::default()) });
+    world_over(hub, clock, open_metrics).await
+}
+
+/// The portal over any hub.
+pub async fn world_over<A: waybill_portal::Admin + 'static>(hub: Arc<A>, clock: Clock, open_metrics: bool) -> World<A> {
     let metrics = Metrics::new();
     let router = routes(hub.clone(), PortalConfig { clock: clock.clone(), metrics: metrics.clone(), open_metrics });
     let north = Registration::new("", "nora", Role::Operator).tenants(Tenants::Only(Arc::from([north()])));
@@ -74,7 +79,7 @@ pub async fn world_with(open_metrics: bool) -> World {
     World { hub, clock, metrics, server, client }
 }
 
-impl World {
+impl<A> World<A> {
     pub async fn send(&self, caller: Caller, method: Method, path: &str, lines: &[(&'static str, &str)], body: Option<&str>) -> InResponse {
         let mut request = OutRequest::new(method, format!("http://{}{path}", self.server.addr));
         if let Some(body) = body {
