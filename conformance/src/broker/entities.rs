@@ -43,6 +43,12 @@ impl Store {
         let before = self.entities.insert(id.to_owned(), entity.clone());
         self.changes.push(Change { before, after: Some(entity) });
     }
+    pub fn put_from_outside(&mut self, entity: &Value) {
+        if let Ok(entity) = super::names::Names::default().expand_entity(entity) {
+            let id = entity["id"].as_str().unwrap_or_default().to_owned();
+            self.put(&id, entity);
+        }
+    }
     fn remove(&mut self, id: &str) -> bool {
         let before = self.entities.remove(id);
         let was = before.is_some();
@@ -217,6 +223,13 @@ impl Store {
         };
         self.put(&id, after);
         Ok((id, is_new))
+    }
+
+    /// The names of the types that are there (clause 5.7.5).
+    pub fn types(&self, responder: &Responder) -> Reply {
+        let names: std::collections::BTreeSet<String> =
+            self.entities.values().flat_map(|e| strings(e.get("type"))).map(|t| responder.names.compact(&t)).collect();
+        responder.ok(&json!({"id": "urn:ngsi-ld:EntityTypeList:1", "type": "EntityTypeList", "typeList": names}))
     }
 
     pub fn query(&self, request: &Request, responder: &Responder) -> Result<Reply, Refusal> {

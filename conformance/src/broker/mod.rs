@@ -93,6 +93,14 @@ impl StandInBroker {
     pub fn entity(&self, tenant: &str, id: &str) -> Option<Value> {
         locked(&self.state.tenants).get(tenant).and_then(|t| t.store.get(id).cloned())
     }
+    /// Puts an entity in, as an application beside it would; names as without an @context. Whoever subscribed is notified.
+    pub fn put(&self, tenant: &str, entity: Value) {
+        let mut tenants = locked(&self.state.tenants);
+        let held = tenants.entry(tenant.to_owned()).or_default();
+        held.store.put_from_outside(&entity);
+        let changes = held.store.take_changes();
+        held.subscriptions.notify(&changes, (self.state.options.now)());
+    }
     /// Stops it. What it held is gone.
     pub fn stop(self) {
         self.server.stop();
@@ -139,6 +147,7 @@ impl State {
             (&Method::POST | &Method::PATCH, ["entities", id, "attrs"]) => tenant.store.set_attributes(id, request, &responder),
             (&Method::PATCH | &Method::PUT, ["entities", id, "attrs", name]) => tenant.store.set_attribute(id, name, request, &responder),
             (&Method::DELETE, ["entities", id, "attrs", name]) => tenant.store.delete_attribute(id, name, &responder),
+            (&Method::GET, ["types"]) => Ok(tenant.store.types(&responder)),
             (&Method::POST, ["entityOperations", "query"]) => tenant.store.query_by_body(request, &responder),
             (&Method::POST, ["entityOperations", operation]) => tenant.store.batch(operation, request, &responder),
             (_, ["subscriptions", rest @ ..]) => tenant.subscriptions.answer(rest, request, &responder),

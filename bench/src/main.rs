@@ -1,0 +1,69 @@
+//! Measures every figure the project promises and prints it beside its target: `name value unit target ok|short`.
+//!
+//! Work is measured in CPU time, not by the wall clock, and ratios in one run against a baseline that stands beside it: so the figures
+//! mean the same on a busy machine. A figure that cannot be taken is printed as short with the reason.
+#![forbid(unsafe_code)]
+
+mod convert;
+mod cpu;
+mod decide;
+mod figure;
+mod program;
+mod sample;
+mod store;
+mod traffic;
+mod world;
+
+use figure::{Figure, Target, failed};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What measures some figures: the names it answers for, and how.
+type Group = (&'static [(&'static str, &'static str, Target)], fn() -> Result<Vec<Figure>, String>);
+
+const GROUPS: &[Group] = &[
+    (convert::FIGURES, convert::run),
+    (decide::FIGURES, decide::run),
+    (traffic::FIGURES, traffic::run),
+    (store::FIGURES, store::run),
+    (program::FIGURES, program::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, rest @ ..] = arguments.as_slice()
+        && mode == traffic::BARE
+    {
+        return traffic::serve_bare(rest);
+    }
+    let json = arguments.iter().any(|a| a == "--json");
+    let only = arguments.iter().position(|a| a == "--only").and_then(|at| arguments.get(at + 1));
+    let wanted = |name: &str| only.is_none_or(|text| name.contains(text.as_str()));
+    let mut all = Vec::new();
+    for (names, measure) in GROUPS {
+        if !names.iter().any(|(name, ..)| wanted(name)) {
+            continue;
+        }
+        let measured = measure();
+        for (name, unit, target) in *names {
+            if !wanted(name) {
+                continue;
+            }
+            let figure = match &measured {
+                Ok(figures) => figures.iter().find(|f| f.name == *name).cloned().unwrap_or_else(|| failed(name, unit, *target, "it was not measured")),
+                Err(why) => failed(name, unit, *target, why),
+            };
+            if !json {
+                println!("{}", figure.line());
+            }
+            all.push(figure);
+        }
+    }
+    if json {
+        println!("{}", serde_json::Value::Array(all.iter().map(Figure::to_json).collect()));
+    }
+    // A missed target is a finding, not a failure of measuring.
+    if all.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
