@@ -6,6 +6,8 @@ use waybill_store::{Batch, Filter, Store};
 
 const N: usize = 4700;
 
+type Keep = fn(usize) -> bool;
+
 fn filled() -> Store {
     let store = Store::memory(clock()).unwrap();
     let mut batch = Batch::new();
@@ -27,7 +29,6 @@ fn large_sets_are_walked_and_paged_without_a_gap() {
     let range = |lo, hi| Filter::NumRange { attr: "urn:n".into(), lo, hi };
     let common = || Filter::Types(vec!["urn:Common".into()]);
     let world = || Filter::BBox { attr: "urn:w".into(), bounds: [-180.0, -90.0, 180.0, 90.0] };
-    type Keep = fn(usize) -> bool;
     let cases: Vec<(Filter, Keep)> = vec![
         (Filter::All, |_| true),
         (common(), |n| n % 100 != 0),
