@@ -4,7 +4,8 @@ use crate::contexts::{BoxFuture, Fetch, Fetched, Keep, Kept};
 use waybill_http::{CallErrorKind, Client, OutRequest, header};
 use waybill_store::{Batch, Store};
 
-/// Fetches with the outbound client, which guards the address, the redirects, the time and the size.
+/// Fetches with the outbound client, which guards the address, the redirects, the time and the size. Give it a client that follows a few
+/// redirects (`ClientConfig::max_redirects`): many @contexts stand behind one.
 #[derive(Debug, Clone)]
 pub struct HttpFetch {
     client: Client,

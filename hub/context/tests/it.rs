@@ -7,5 +7,6 @@ mod it {
     mod expand;
     mod laws;
     mod models;
+    mod remote;
     pub mod support;
 }
