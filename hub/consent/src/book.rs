@@ -225,6 +225,14 @@ impl ConsentBook {
         Ok(out)
     }
 
+    /// Takes what is in memory about `subject` out of it, after an erasure.
+    pub fn purge(&self, tenant: &TenantId, subject: &Iri) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = cache.get_mut(tenant) {
+            map.remove(subject);
+        }
+    }
+
     pub(crate) fn rows(reader: &Reader<'_>, tenant: &TenantId, subject: &str) -> Result<Vec<GrantRow>, ConsentError> {
         all(reader, GRANT, &join(&[tenant.as_str(), subject, ""]))
     }

@@ -282,6 +282,9 @@ impl ConsentBook {
         if let Some(fault) = event.actor_fault() {
             return Err(ConsentError::Actor(fault));
         }
+        if !(1..=128).contains(&event.eid.len()) || !event.eid.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ConsentError::Schema { place: "/eid".to_owned(), fault: "an identifier has 1 to 128 visible ASCII characters".to_owned() });
+        }
         match event.by.role {
             ActorRole::Subject if event.by.id != *subject => Err(ConsentError::Actor("the record is somebody else's")),
             ActorRole::Guardian if !fault::off("consent-guardian") && !Registry::acts_for(reader, tenant, event.by.id.as_str(), subject.as_str(), event.received)? => {
@@ -487,7 +490,7 @@ impl ConsentBook {
     }
 
     /// Deletes what is kept of `subject`: records, events, grants and bindings. For after everything of hers was withdrawn and told. The
-    /// envelopes stay, since others hold their names; they do not say whose they were.
+    /// envelopes stay, since others hold their names; they do not say whose they were. After the commit, [`Self::purge`].
     pub fn forget(reader: &Reader<'_>, tenant: &TenantId, subject: &Iri, now: DateTime) -> Result<Batch, ConsentError> {
         let mut batch = Batch::new();
         for record in Self::records_of(reader, tenant, subject.as_str())? {

@@ -354,7 +354,7 @@ impl ConsentRecord {
         out.need(!self.processes.is_empty(), "/processes", "a process");
         let mut seen = BTreeSet::new();
         for (i, process) in self.processes.iter().enumerate() {
-            out.need(!process.pid.is_empty() && seen.insert(&process.pid), &format!("/processes/{i}/pid"), "an identifier of its own");
+            out.need(plain(&process.pid) && seen.insert(&process.pid), &format!("/processes/{i}/pid"), "a short identifier of its own");
             self.process_gaps(process, &format!("/processes/{i}"), purposes, &mut out);
         }
         if out.0.is_empty() { Readiness::Ready } else { Readiness::Draft(out.0) }
@@ -392,6 +392,11 @@ impl ConsentRecord {
         let ordered = process.validity.from.zip(process.validity.until).is_none_or(|(from, until)| from < until);
         out.need(ordered, &place("validity"), "an end after the beginning");
     }
+}
+
+/// Whether `name` is short and made of letters, digits, `.`, `_` and `-`, so that it can be part of a key.
+fn plain(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 struct Gaps(Vec<Missing>);

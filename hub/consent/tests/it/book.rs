@@ -79,6 +79,9 @@ fn telling_the_same_again_changes_nothing() {
     hub.change(Some(&record()), &[given()], 1);
     let again = hub.plan(Some(&record()), &[ConsentEvent { received: t(50), ..given() }], 50).expect("a change");
     assert!(!again.changes_visibility() && again.batch.len() < 1);
+    for eid in ["", "a b", "a\u{1f}b", &"x".repeat(129)] {
+        assert!(matches!(hub.plan(None, &[event(eid, 1, Change::Renewed, t(0))], 50), Err(ConsentError::Schema { .. })), "{eid:?}");
+    }
     let other = ConsentEvent { state: Change::Refused, ..given() };
     assert!(matches!(hub.plan(None, &[other], 50), Err(ConsentError::Schema { .. })), "another event under the same identifier");
 }
@@ -310,10 +313,14 @@ fn forgetting_leaves_no_row_that_names_her() {
     assert!(naming().contains(&"consent-record") && naming().contains(&"consent-bound"));
     let batch = hub.look(|r, _, _| ConsentBook::forget(r, &tenant(), &iri(ANNA), t(20))).expect("a batch");
     hub.commit(batch);
+    hub.book.purge(&tenant(), &iri(ANNA));
     assert_eq!(naming(), [""; 0]);
     assert!(hub.open(21).is_empty());
     let list = hub.look(|r, _, _| ConsentBook::list(r, &tenant(), 10, None)).expect("records");
     assert_eq!(list, Vec::<Iri>::new());
+    // She may come back.
+    hub.change(Some(&record()), &[event("back", 1, Change::Given, t(30))], 30);
+    assert_eq!(hub.open(31), [CITY_B]);
 }
 
 #[test]

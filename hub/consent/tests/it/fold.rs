@@ -109,6 +109,8 @@ fn a_draft_never_opens() {
         ("/parties/0/address", Box::new(|r| r.parties[0].address.clear())),
         ("/jurisdiction", Box::new(|r| r.jurisdiction = None)),
         ("/withdrawal", Box::new(|r| r.withdrawal = None)),
+        ("/processes/0/pid", Box::new(|r| r.processes[0].pid = "a\u{1f}b".into())),
+        ("/processes/1/pid", Box::new(|r| r.processes.push(r.processes[0].clone()))),
         ("/processes/0/purposes", Box::new(|r| r.processes[0].purposes.clear())),
         ("/processes/0/purposes/0", Box::new(move |r| r.processes[0].purposes = purpose("https://w3id.org/waybill/purpose#Energy"))),
         ("/processes/0/purposes/0", Box::new(move |r| r.processes[0].purposes = purpose("https://example.org/whatever"))),
