@@ -186,7 +186,16 @@ pub(crate) fn query_body(body: &Value) -> Result<QueryTexts, Problem> {
     if let Some(name) = map.keys().find(|k| !known.contains(&k.as_str())) {
         return Err(wrong(&format!("/{}", problem::escape(name)), "a query has no such member"));
     }
-    for name in ["join", "csf", "temporalQ", "aggrParams"] {
+    if map.contains_key("temporalQ") || map.contains_key("aggrParams") {
+        return Err(wrong("/temporalQ", "a temporal query is for the temporal interface"));
+    }
+    if map.get("joinLevel").is_some_and(|l| l.as_u64().is_none_or(|n| n == 0)) {
+        return Err(wrong("/joinLevel", "this is a whole number, greater than 0"));
+    }
+    if let Some(csf) = text("csf")? {
+        Q::parse(&csf, &waybill_query::NoContext).map_err(|e| Problem::from(e).at("/csf"))?;
+    }
+    for name in ["join", "csf"] {
         if map.get(name).is_some_and(|v| v.as_str() != Some("@none")) {
             return Err(problem::not_supported("not-offered", format!("this hub does not offer `{name}` in a query")).at(format!("/{name}")));
         }
@@ -205,13 +214,24 @@ pub(crate) fn query_body(body: &Value) -> Result<QueryTexts, Problem> {
         geo_query(geo, "/geoQ", &mut out)?;
     }
     if let Some(order) = map.get("ordering") {
-        let order_text = |name: &str| order.get(name).and_then(Value::as_str).map(str::to_owned);
+        let order_text = |name: &str| match order.get(name) {
+            None => Ok(None),
+            Some(Value::String(s)) => Ok(Some(s.clone())),
+            Some(_) => Err(wrong(&format!("/ordering/{name}"), "this is a string")),
+        };
+        if let Some(tag) = order_text("collation")? {
+            crate::server::entities::collation(&tag, "/ordering/collation")?;
+        }
         out.order_by = match order.get("orderBy") {
             Some(Value::Array(items)) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
             other => other.and_then(Value::as_str).map(str::to_owned),
         };
-        out.order_from = order.get("orderFrom").map(Value::to_string);
-        out.order_geometry = order_text("geometry");
+        out.order_from = match order.get("coordinates") {
+            None => None,
+            Some(at @ Value::Array(_)) => Some(at.to_string()),
+            Some(_) => return Err(wrong("/ordering/coordinates", "this is an array")),
+        };
+        out.order_geometry = order_text("geometry")?;
     }
     Ok(out)
 }

@@ -14,6 +14,8 @@ pub struct Shape {
     pub format: Format,
     /// Whether system attributes are shown.
     pub sys_attrs: bool,
+    /// Whether `expiresAt` is shown (clause 6.3.11: with the system attributes).
+    pub expires_at: bool,
     /// The media type.
     pub media: Media,
     /// The languages asked for.
@@ -47,7 +49,7 @@ impl Shape {
         let options = EncodeOptions {
             format: self.format,
             sys_attrs: self.sys_attrs,
-            expires_at: true,
+            expires_at: self.expires_at,
             context: place,
             languages: self.languages.as_ref(),
             pick: (!self.projection.is_all()).then_some(&pick as &dyn Fn(&str) -> bool),

@@ -54,6 +54,8 @@ pub fn request(subscription: &Subscription, notification: &Notification<'_>, con
     let shape = Shape {
         format: subscription.format(),
         sys_attrs: subscription.sys_attrs(),
+        // A receiver that stores what it gets must know when that ends.
+        expires_at: true,
         media: endpoint.accept,
         languages: subscription.lang().map(Languages::parse),
         projection: query.projection,

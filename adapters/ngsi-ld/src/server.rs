@@ -54,6 +54,8 @@ pub fn routes(hub: Arc<dyn NgsiHub>) -> Router {
     Router::new()
         .route(Method::POST, &v1("/entities"), on(h, entities::create))
         .route(Method::GET, &v1("/entities"), on(h, entities::query))
+        .route(Method::PUT, &v1("/entities"), on(h, entities::without_id))
+        .route(Method::PATCH, &v1("/entities"), on(h, entities::without_id))
         .route(Method::GET, &v1("/entities/{id}"), on(h, entities::retrieve))
         .route(Method::PUT, &v1("/entities/{id}"), on(h, entities::replace))
         .route(Method::PATCH, &v1("/entities/{id}"), on(h, entities::merge))

@@ -89,10 +89,21 @@ pub struct BrokerSink {
 }
 
 impl BrokerSink {
-    /// Feeds `broker`; followers name it by `kind`. The name lives as long as the program, as the configuration's connections do.
+    /// Feeds `broker`, under the name [`Self::kind_of`] the connection.
     pub fn new(connection: &str, broker: Broker) -> Self {
-        let kind: &'static str = Box::leak(format!("ngsi-ld.broker.{connection}").into_boxed_str());
-        Self { kind, broker }
+        Self { kind: Self::kind_of(connection), broker }
+    }
+    /// How followers name the sink of a connection. Names live as long as the program, as the connections of its configuration do.
+    pub fn kind_of(connection: &str) -> &'static str {
+        static NAMES: std::sync::Mutex<Vec<&'static str>> = std::sync::Mutex::new(Vec::new());
+        let name = format!("ngsi-ld.broker.{connection}");
+        let mut names = NAMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = names.iter().find(|n| **n == name) {
+            return known;
+        }
+        let kept: &'static str = Box::leak(name.into_boxed_str());
+        names.push(kept);
+        kept
     }
     /// What a follower of this sink says, so that entities of `types` are fed.
     pub fn spec(types: Vec<Iri>) -> String {

@@ -11,12 +11,20 @@ pub struct BrokerSource {
     types: Vec<Iri>,
     inbox: String,
     secret: String,
+    label: String,
 }
 
 impl BrokerSource {
     /// Follows entities of `types` (expanded) at `broker`; notifications go to `inbox` and show `secret`.
     pub fn new(connection: impl Into<String>, broker: Broker, types: Vec<Iri>, inbox: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { connection: connection.into(), broker, types, inbox: inbox.into(), secret: secret.into() }
+        Self { connection: connection.into(), broker, types, inbox: inbox.into(), secret: secret.into(), label: String::new() }
+    }
+
+    /// The same, with a subscription identifier that is made from `label`: two hubs that follow one broker must not share one.
+    #[must_use]
+    pub fn labelled(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
     }
 }
 
@@ -27,7 +35,7 @@ impl Source for BrokerSource {
 
     fn follow(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async move {
-            let name = waybill_http::encode_component(&self.connection);
+            let name = waybill_http::encode_component(if self.label.is_empty() { &self.connection } else { &self.label });
             let id = Iri::new(format!("urn:waybill:subscription:{name}")).map_err(|e| DeliveryError::fatal(e.to_string()))?;
             let headers = [("Authorization".to_owned(), format!("Bearer {}", self.secret))];
             self.broker

@@ -144,8 +144,9 @@ impl Subscription {
             if matches!(name.as_str(), "id" | "type" | "@context") || OUTPUT.contains(&name.as_str()) {
                 continue;
             }
+            // What is no member of a subscription is not kept (clause 5.2.12); the answer's NGSILD-Warning names it.
             if !MEMBERS.contains(&name.as_str()) {
-                return Err(bad(&place, "a subscription has no such member"));
+                continue;
             }
             if value.as_str() == Some(waybill_model::NGSI_LD_NULL) || value.is_null() {
                 if !patch {
@@ -217,15 +218,20 @@ impl Subscription {
                     return Err(bad(&format!("/{name}"), format!("`timeInterval` and `{name}` do not go together")));
                 }
             }
-            return Err(unoffered("/timeInterval", "this hub notifies of changes, not at intervals"));
         }
         if get("temporalQ").is_some() {
             return Err(bad("/temporalQ", "a temporal query is for subscriptions to context sources"));
         }
-        for name in ["csf", "ngsildConformance"] {
-            if get(name).is_some() {
-                return Err(unoffered(&format!("/{name}"), &format!("this hub does not offer `{name}` in a subscription")));
-            }
+        if let Some(csf) = get("csf") {
+            let text = csf.as_str().ok_or_else(|| bad("/csf", "this is a string"))?;
+            waybill_query::Q::parse(text, &NoContext).map_err(|e| Problem::from(e).at("/csf"))?;
+            return Err(unoffered("/csf", "this hub does not offer `csf` in a subscription"));
+        }
+        if get("ngsildConformance").is_some() {
+            return Err(unoffered("/ngsildConformance", "this hub does not offer `ngsildConformance`"));
+        }
+        if get("jsonldContext").is_some_and(|v| v.as_str().is_none_or(|t| !Iri::is_valid(t))) {
+            return Err(bad("/jsonldContext", "this is the address of an @context"));
         }
         if get("splitEntities") == Some(&Value::Bool(true)) {
             return Err(unoffered("/splitEntities", "this hub does not split entities"));
@@ -258,6 +264,27 @@ impl Subscription {
         let Some(value) = self.members.get("expiresAt") else { return Ok(None) };
         let text = value.as_str().ok_or_else(|| bad("/expiresAt", "this is a DateTime"))?;
         DateTime::parse(text).map(Some).map_err(|e| bad("/expiresAt", e.to_string()))
+    }
+
+    /// What this hub takes but does not do as it is asked; a caller is told so in a header.
+    pub fn shortfalls(&self) -> Vec<&'static str> {
+        let mut out = Vec::new();
+        if self.members.contains_key("timeInterval") {
+            out.push("this hub notifies of changes, not at intervals");
+        }
+        if self.members.contains_key("throttling") {
+            out.push("this hub does not throttle notifications");
+        }
+        if self.notification("showChanges") == Some(&Value::Bool(true)) {
+            out.push("this hub does not show previous values");
+        }
+        out
+    }
+
+    /// Members of a body that no subscription has.
+    pub fn unknown_members(body: &Value) -> Vec<&str> {
+        let known = |n: &str| matches!(n, "id" | "type" | "@context") || MEMBERS.contains(&n) || OUTPUT.contains(&n);
+        body.as_object().into_iter().flatten().map(|(n, _)| n.as_str()).filter(|n| !known(n)).collect()
     }
 
     /// Whether it is not paused.
@@ -359,6 +386,12 @@ impl Subscription {
                 headers.push((part("key")?, part("value")?));
             }
         }
+        if let Some(info) = endpoint.get("notifierInfo") {
+            let good = |item: &Value| item.get("key").is_some_and(Value::is_string) && item.get("value").is_some_and(Value::is_string);
+            if !info.as_array().is_some_and(|l| l.iter().all(good)) {
+                return Err(bad(&format!("{place}/notifierInfo"), "this is an array of objects with `key` and `value`, both strings"));
+            }
+        }
         let positive = |name: &str| match endpoint.get(name) {
             None => Ok(None),
             Some(v) => v.as_u64().filter(|n| *n > 0).map(Some).ok_or_else(|| bad(&format!("{place}/{name}"), "this is a number of milliseconds, greater than 0")),
@@ -440,6 +473,9 @@ impl Subscription {
             out.insert(name.clone(), value);
         }
         if let Some(notification) = out.get_mut("notification").and_then(Value::as_object_mut) {
+            for name in ["status", "timesSent", "timesFailed", "lastNotification", "lastSuccess", "lastFailure"] {
+                notification.remove(name);
+            }
             if stored.times_sent > 0 {
                 notification.insert("timesSent".into(), json!(stored.times_sent));
                 notification.insert("status".into(), json!(if stored.last_failure > stored.last_success { "failed" } else { "ok" }));
@@ -452,6 +488,9 @@ impl Subscription {
                     notification.insert(name.into(), json!(at));
                 }
             }
+        }
+        if !self.members.contains_key("notificationTrigger") && !self.members.contains_key("timeInterval") {
+            out.insert("notificationTrigger".into(), json!(["attributeCreated", "attributeUpdated"]));
         }
         let expired = stored.expires_at.is_some_and(|at| at <= now);
         out.insert("status".into(), json!(if expired { "expired" } else if stored.active { "active" } else { "paused" }));
@@ -510,8 +549,8 @@ fn check_notification(value: &Value) -> Result<(), Problem> {
             return Err(bad(&format!("/notification/{name}"), "this is true or false"));
         }
     }
-    if map.get("showChanges") == Some(&Value::Bool(true)) {
-        return Err(unoffered("/notification/showChanges", "this hub does not keep previous values"));
+    if map.get("showChanges") == Some(&Value::Bool(true)) && matches!(map.get("format").and_then(Value::as_str), Some("simplified" | "keyValues")) {
+        return Err(bad("/notification/showChanges", "a simplified notification has no place for changes"));
     }
     if map.get("join").is_some_and(|j| j.as_str() != Some("@none")) {
         return Err(unoffered("/notification/join", "this hub does not offer `join`"));

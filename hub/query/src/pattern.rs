@@ -17,6 +17,9 @@ impl Pattern {
         if text.len() > MAX_PATTERN {
             return Err(QueryError::too_complex(parameter, 0, format!("the regular expression is longer than {MAX_PATTERN} bytes")));
         }
+        if doubled(text) {
+            return Err(QueryError::invalid(parameter, 0, "two repetitions stand one behind the other", HELP));
+        }
         match RegexBuilder::new(text).size_limit(256 * 1024).dfa_size_limit(512 * 1024).nest_limit(32).build() {
             Ok(regex) => Ok(Self(regex)),
             Err(regex::Error::CompiledTooBig(_)) => Err(QueryError::too_complex(parameter, 0, "the regular expression compiles to too large a program")),
@@ -45,6 +48,26 @@ impl Pattern {
         self.0.as_str()
     }
 }
+/// Whether `*` or `+` stands directly behind another repetition, which POSIX leaves undefined and nobody means.
+fn doubled(text: &str) -> bool {
+    let (mut escaped, mut class, mut repeated) = (false, false, false);
+    for c in text.chars() {
+        let repeats = !escaped && !class && matches!(c, '*' | '+' | '?');
+        if repeated && !escaped && !class && matches!(c, '*' | '+') {
+            return true;
+        }
+        match c {
+            _ if escaped => {}
+            '[' => class = true,
+            ']' => class = false,
+            _ => {}
+        }
+        escaped = !escaped && c == '\\';
+        repeated = repeats;
+    }
+    false
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

@@ -166,6 +166,9 @@ fn names(parameter: &'static str, text: &str, x: &dyn Expander) -> Result<Vec<St
     loop {
         c.count()?;
         let name = c.take_until(|ch| ch == ',');
+        if matches!(name, "id" | "type" | "scope" | "@id" | "@type") {
+            return Err(c.invalid(format!("`{name}` is no attribute"), "Use `pick` for members that are no attributes."));
+        }
         all.push(attribute(&c, name, x)?);
         if !c.eat(",") {
             c.end(HELP)?;

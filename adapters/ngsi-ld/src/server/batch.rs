@@ -1,7 +1,7 @@
 //! `/entityOperations/…` (clauses 6.14 to 6.17, 6.23, 6.31): each item by itself, in order.
 
 use super::call::{Call, keep};
-use super::entities::{creation, deletion, location, not_ended, page, step};
+use super::entities::{creation, deletion, location, page, step};
 use super::hub::{Action, ChangeFn, Report, Step};
 use crate::decode::{paging, query_body};
 use crate::encode::{Shape, representation};
@@ -40,8 +40,7 @@ async fn items(call: &Call, read: impl Fn(&Call, Part<'_, '_>, Arc<Context>) -> 
         let id = part.get("id").or_else(|| part.get("@id")).and_then(Part::text).map(std::borrow::Cow::into_owned);
         let read = match call.body_context(part).await {
             Ok(context) => read(call, part, context),
-            // A rule about headers or the @context holds for the whole batch.
-            Err(problem) => return Err(problem),
+            Err(problem) => Err(problem),
         };
         out.push(Item { id, read });
     }
@@ -89,7 +88,6 @@ fn result(outcomes: &[(Option<String>, Result<Report, Problem>)]) -> Option<Resp
 
 fn entity(call: &Call, part: Part<'_, '_>, context: &Context) -> Result<(Iri, EntityDoc), Problem> {
     let doc = part.entity(context, &call.options())?;
-    not_ended(&doc, call.now())?;
     let id = doc.id_iri().map_err(|e| problem::bad_data("not-a-uri", e.to_string()).at("/id"))?;
     Ok((id, doc))
 }
@@ -205,14 +203,12 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     if query.is_too_wide() && !local {
         return Err(problem::bad_data("query-too-wide", "the query names no type, no attribute and no area").at("/entities").help("Add a type, attrs, q or geoQ."));
     }
-    if query.order.is_some() && !local {
-        return Err(problem::bad_data("order-not-local", "results are ordered only with local=true").at("/ordering").help("Add local=true."));
-    }
     let (format, sys_attrs) = representation(call.param("format")?, call.param("options")?, &[])?;
     let shape = Shape {
         format: format.unwrap_or_default(),
         sys_attrs,
         media,
+        expires_at: sys_attrs,
         languages: body.get("lang").and_then(Value::as_str).map(Languages::parse),
         projection: query.projection.clone(),
         datasets: query.datasets.clone(),

@@ -27,21 +27,15 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
     let document = call.document()?;
     let (format, _) = representation(call.param("format")?, call.param("options")?, &[])?;
     let part = document.root();
+    if !part.is_object() {
+        return Err(problem::invalid_request("wrong-json-type", "an entity is an object").at("").help("Send one entity; entityOperations/create takes several."));
+    }
     let context = call.body_context(part).await?;
     let options = if format == Some(Format::Simplified) { call.options().simplified() } else { call.options() };
     let entity = part.entity(&context, &options)?;
     let id = entity.id_iri().map_err(|e| problem::bad_data("not-a-uri", e.to_string()).at("/id"))?;
-    not_ended(&entity, call.now())?;
     call.hub.modify(&call.scope, &id, creation(entity)).await?;
     Ok(Response::empty(201).with(header::LOCATION, location("entities", &id)))
-}
-
-/// An Entity that has ended already cannot be made.
-pub(super) fn not_ended(entity: &EntityDoc, now: DateTime) -> Result<(), Problem> {
-    if entity.system.expires_at.is_some_and(|at| at <= now) {
-        return Err(problem::bad_data("already-expired", "`expiresAt` is in the past").at("/expiresAt").help("Give a time to come, or leave it out."));
-    }
-    Ok(())
 }
 
 /// The change that makes an Entity, or refuses when there is one.
@@ -54,7 +48,8 @@ pub(super) fn creation(entity: EntityDoc) -> ChangeFn {
 
 /// The address of a resource of ours, as Location names it.
 pub(super) fn location(collection: &str, id: &Iri) -> String {
-    format!("/ngsi-ld/v1/{collection}/{}", encode_component(id.as_str()))
+    // A colon may stand in a path as it is, and clients look for it.
+    format!("/ngsi-ld/v1/{collection}/{}", encode_component(id.as_str()).replace("%3A", ":"))
 }
 
 /// How the parameters ask for Entities to be shown.
@@ -69,6 +64,7 @@ fn shape(call: &Call, media: Media, context: Arc<Context>, query: &EntityQuery) 
         format: format.unwrap_or_default(),
         sys_attrs,
         media,
+        expires_at: sys_attrs,
         languages: call.param("lang")?.map(Languages::parse),
         projection: query.projection.clone(),
         datasets: query.datasets.clone(),
@@ -81,7 +77,13 @@ fn shape(call: &Call, media: Media, context: Arc<Context>, query: &EntityQuery) 
 /// Refuses what the specification has and this hub does not offer, rather than ignore it.
 fn offered(call: &Call) -> Result<(), Problem> {
     let join = call.param("join")?.filter(|j| *j != "@none");
-    let unknown = [("join", join), ("csf", call.param("csf")?), ("collation", call.param("collation")?)];
+    if let Some(text) = call.param("csf")? {
+        waybill_query::Q::parse(text, &waybill_query::NoContext).map_err(|e| Problem::from(e).at("csf"))?;
+    }
+    if let Some(tag) = call.param("collation")? {
+        collation(tag, "collation")?;
+    }
+    let unknown = [("join", join), ("csf", call.param("csf")?)];
     if let Some((name, _)) = unknown.iter().find(|(_, v)| v.is_some()) {
         return Err(problem::not_supported("not-offered", format!("this hub does not offer `{name}`")).at(name).help("Leave the parameter out."));
     }
@@ -89,6 +91,17 @@ fn offered(call: &Call) -> Result<(), Problem> {
         return Err(problem::not_supported("not-offered", "this hub does not split entities").at("splitEntities"));
     }
     Ok(())
+}
+
+/// A collation is a language tag (BCP 47). Results are ordered in the manner of the root collation, whatever the language.
+pub(crate) fn collation(tag: &str, place: &str) -> Result<(), Problem> {
+    let mut parts = tag.split('-');
+    let language = parts.next().unwrap_or_default();
+    let good = (2..=8).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_alphabetic());
+    if good && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric())) {
+        return Ok(());
+    }
+    Err(problem::bad_data("bad-collation", "the collation is no language tag").at(place).help("Write a tag such as und or de."))
 }
 
 /// `GET /entities`.
@@ -122,12 +135,13 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     let context = call.link_context().await?;
     let mut query = texts.build(&|t| context.expand(t).into_owned())?;
     paging(&mut query, own, call.flag("count")?)?;
-    let local = call.flag("local")? || texts.entities.iter().any(|s| s.types.as_deref() == Some("*"));
+    let any_type = texts.entities.iter().any(|s| s.types.as_deref() == Some("*"));
+    if any_type && call.param("local")?.is_some() && !call.flag("local")? {
+        return Err(problem::bad_data("wildcard-not-local", "type=* asks for what this hub holds, and local=false for more").at("local").help("Leave local out, or name types."));
+    }
+    let local = call.flag("local")? || any_type;
     if query.is_too_wide() && !local {
         return Err(problem::bad_data("query-too-wide", "the query names no type, no attribute and no area").at("query").help("Add type=, attrs=, q= or georel=; or local=true for all that this hub holds."));
-    }
-    if query.order.is_some() && !local {
-        return Err(problem::bad_data("order-not-local", "results are ordered only with local=true").at("orderBy").help("Add local=true."));
     }
     let shape = shape(&call, media, context, &query)?;
     call.existing_tenant().await?;
@@ -150,11 +164,13 @@ pub(super) fn page_links(call: &Call, mut response: Response, query: &EntityQuer
     if query.limit == 0 {
         return response;
     }
+    // Relative, so that it holds behind any proxy; the parameters in order, so that a page has one address.
     let address = |offset: usize| {
-        let kept = call.request.query.iter().filter(|(n, _)| !matches!(*n, "offset" | "limit"));
-        let parts: Vec<String> = kept.map(|(n, v)| format!("{}={}", encode_component(n), encode_component(v))).collect();
-        let first = if parts.is_empty() { String::new() } else { format!("{}&", parts.join("&")) };
-        format!("{}{}?{first}limit={}&offset={offset}", call.request.base_url, call.request.path, query.limit)
+        let mut pairs: Vec<(&str, String)> = call.request.query.iter().filter(|(n, _)| !matches!(*n, "offset" | "limit")).map(|(n, v)| (n, readable(v))).collect();
+        pairs.extend([("limit", query.limit.to_string()), ("offset", offset.to_string())]);
+        pairs.sort();
+        let parts: Vec<String> = pairs.iter().map(|(n, v)| format!("{}={v}", encode_component(n))).collect();
+        format!("{}?{}", call.request.path.trim_end_matches('/'), parts.join("&"))
     };
     let link = |rel: &str, offset: usize| format!("<{}>; rel=\"{rel}\"; type=\"{}\"", address(offset), media.as_str());
     if query.offset > 0 {
@@ -164,6 +180,12 @@ pub(super) fn page_links(call: &Call, mut response: Response, query: &EntityQuer
         response = response.with(header::LINK, link("next", query.offset + query.limit));
     }
     response
+}
+
+/// A value as it may stand in a query: what RFC 3986 allows there stays as it is, but for what means something in a form.
+fn readable(value: &str) -> String {
+    let plain = [("%3A", ":"), ("%2F", "/"), ("%2A", "*"), ("%40", "@"), ("%2C", ","), ("%24", "$"), ("%28", "("), ("%29", ")"), ("%21", "!")];
+    plain.iter().fold(encode_component(value), |text, (escape, c)| text.replace(escape, c))
 }
 
 fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, mut response: Response) -> Response {
@@ -223,6 +245,15 @@ pub(super) fn deletion(types: Option<TypeSelection>) -> ChangeFn {
     })
 }
 
+/// PUT and PATCH of `/entities`: behind the slash an id is missing; without it the resource has no such method.
+pub(super) async fn without_id(call: Call) -> Result<Response, Problem> {
+    if call.request.path.ends_with('/') {
+        return Err(problem::bad_data("not-a-uri", "the path has no id").at("path").help("Name the entity: /ngsi-ld/v1/entities/{id}."));
+    }
+    let problem = Problem::new(waybill_model::ProblemCode("method-not-allowed"), 405, "This method is not offered here", "this resource answers GET and POST");
+    Ok(problem::answer(&problem).with(header::ALLOW, "GET, HEAD, OPTIONS, POST"))
+}
+
 /// `PUT /entities/{id}`.
 pub(super) async fn replace(call: Call) -> Result<Response, Problem> {
     call.params(&["type", "local", "options", "format"])?;
@@ -237,7 +268,6 @@ pub(super) async fn replace(call: Call) -> Result<Response, Problem> {
     if entity.id() != id.as_str() {
         return Err(problem::bad_data("id-mismatch", "the `id` in the body is not the one in the path").at("/id").help("Make both the same."));
     }
-    not_ended(&entity, call.now())?;
     call.existing_tenant().await?;
     let now = call.now();
     let change: ChangeFn = Box::new(move |current| {

@@ -11,7 +11,10 @@ pub(super) async fn identity(call: Call) -> Result<Response, Problem> {
     call.params(&["options"])?;
     let media = call.accept(false)?;
     let context = call.link_context().await?;
-    let (alias, now) = (call.hub.alias().to_owned(), call.now());
+    let now = call.now();
+    // Each tenant is a context source of its own.
+    let tenant = call.scope.tenant.as_str();
+    let alias = if tenant.is_empty() { call.hub.alias().to_owned() } else { format!("{}.{tenant}", call.hub.alias()) };
     let up = (now.micros() - call.hub.started_at().micros()).max(0) / 1_000_000;
     let body = json!({
         "id": format!("urn:ngsi-ld:ContextSourceIdentity:{alias}"), "type": "ContextSourceIdentity", "contextSourceAlias": alias,

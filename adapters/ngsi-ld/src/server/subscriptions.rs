@@ -3,11 +3,10 @@
 use super::call::{COUNT, Call};
 use super::entities::location;
 use super::hub::NewSubscription;
-use crate::problem;
 use crate::subscription::Subscription;
 use serde_json::Value;
 use waybill_context::Part;
-use waybill_http::{Response, header};
+use waybill_http::{HeaderName, Response, header};
 use waybill_model::Problem;
 
 fn value_of(part: Part<'_, '_>) -> Value {
@@ -22,14 +21,26 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
     let part = document.root();
     let context = call.body_context(part).await?;
     let body = value_of(part);
-    if let Some(named) = body.get("jsonldContext") {
-        let named = named.as_str().ok_or_else(|| problem::bad_data("bad-subscription", "`jsonldContext` is an address").at("/jsonldContext").help("Give the URL of an @context."))?;
-        call.hub.contexts().resolve(&Value::String(named.to_owned())).await?;
-    }
     let (id, subscription) = Subscription::create(&body, &context, call.now())?;
+    if let Some(named) = body.get("jsonldContext") {
+        call.hub.contexts().resolve(named).await?;
+    }
+    let warnings = warnings(&body, &subscription);
     let new = NewSubscription { id, spec: subscription.to_spec(), active: subscription.is_active(), expires_at: subscription.expiry()? };
     let id = call.hub.subscribe(&call.scope, new).await?;
-    Ok(Response::empty(201).with(header::LOCATION, location("subscriptions", &id)))
+    let response = Response::empty(201).with(header::LOCATION, location("subscriptions", &id));
+    Ok(warnings.iter().fold(response, |r, w| r.with(WARNING, w)))
+}
+
+const WARNING: HeaderName = HeaderName::from_static("ngsild-warning");
+
+/// What is taken but not done as asked, for the header NGSILD-Warning (clause 6.3.17).
+fn warnings(body: &Value, subscription: &Subscription) -> Vec<String> {
+    let unknown = Subscription::unknown_members(body).into_iter().map(|n| {
+        let name: String = n.chars().filter(char::is_ascii_graphic).take(60).collect();
+        format!("199 waybill \"no such member: {}\"", name.replace(['"', '\\'], ""))
+    });
+    unknown.chain(subscription.shortfalls().into_iter().map(|s| format!("199 waybill \"{s}\""))).collect()
 }
 
 /// `GET /subscriptions`.

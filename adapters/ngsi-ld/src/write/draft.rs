@@ -1,6 +1,6 @@
 //! An Entity while it is being changed: the instances as texts, each with what stands beside it.
 
-use super::{Outcome, UpdateResult};
+use super::{Outcome, UpdateResult, merge};
 use std::collections::BTreeMap;
 use waybill_model::{Attribute, DateTime, DocBuilder, EntityDoc, InstanceMeta, Iri, SystemColumns};
 
@@ -100,7 +100,7 @@ impl Draft {
     /// What is wrong when `text` is no instance.
     pub(super) fn put(&mut self, name: &str, text: &str, now: DateTime) -> Result<(), String> {
         let attribute = Attribute::from_canonical(text)?;
-        let canonical = serde_json::to_string(&attribute).map_err(|e| e.to_string())?;
+        let canonical = merge::members(text).map(|m| merge::print(&m)).map_err(|_| "it is no object".to_owned())?;
         let meta = InstanceMeta {
             dataset_id: attribute.dataset_id.as_ref().map(Iri::to_string),
             expires_at: attribute.expires_at,

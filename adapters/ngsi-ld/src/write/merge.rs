@@ -45,9 +45,18 @@ pub(super) fn is_null(raw: &RawValue) -> bool {
     raw.get().trim_matches('"') == NGSI_LD_NULL
 }
 
-fn print(members: &Members) -> String {
-    // INVARIANT: names are strings and values are checked JSON.
-    serde_json::to_string(members).unwrap_or_default()
+/// Writes members in the order of the canonical form, each as the text it has: a time or number keeps its digits.
+pub(super) fn print(members: &Members) -> String {
+    const LATER: [&str; 7] = ["datasetId", "observedAt", "unitCode", "valueType", "objectType", "expiresAt", "ngsildproof"];
+    let rank = |name: &str| match name {
+        "type" => 0,
+        _ if name.contains(':') => 10,
+        _ => LATER.iter().position(|l| *l == name).map_or(1, |i| i + 2),
+    };
+    let mut all: Vec<(&String, &Box<RawValue>)> = members.iter().collect();
+    all.sort_by_key(|(name, _)| rank(name));
+    let parts: Vec<String> = all.iter().map(|(name, raw)| format!("{}:{raw}", Value::String((*name).clone()))).collect();
+    format!("{{{}}}", parts.join(","))
 }
 
 pub(super) fn kind_of(members: &Members) -> Option<AttributeKind> {

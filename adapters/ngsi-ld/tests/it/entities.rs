@@ -17,7 +17,7 @@ pub(crate) fn building(id: &str) -> Value {
 async fn an_entity_comes_and_goes() {
     let w = World::new().await;
     let made = w.json("POST", "/entities/", &building("a")).await.expect(201);
-    assert_eq!(made.header("location"), Some("/ngsi-ld/v1/entities/urn%3Angsi-ld%3ABuilding%3Aa"));
+    assert_eq!(made.header("location"), Some("/ngsi-ld/v1/entities/urn:ngsi-ld:Building:a"));
     assert!(made.body.is_empty());
     let got = w.get("/entities/urn:ngsi-ld:Building:a").await.expect(200);
     assert_eq!(got.json(), building("a"));
@@ -89,7 +89,7 @@ async fn queries_select_count_and_page() {
         ("type=Building", vec!["a", "bb", "ccc", "dddd", "eeeee"]), ("type=Vehicle", vec![]), ("q=floors%3E3", vec!["dddd", "eeeee"]), ("q=floors==1..2|name==%22Building%20ccc%22", vec!["a", "bb", "ccc"]),
         ("type=Building&id=urn:ngsi-ld:Building:a,urn:ngsi-ld:Building:ccc", vec!["a", "ccc"]), ("type=Building&idPattern=b%2B%24", vec!["bb"]), ("attrs=floors&q=floors<2", vec!["a"]),
         ("georel=near;maxDistance==1000&geometry=Point&coordinates=%5B24.9,60.2%5D&type=Building&limit=1", vec!["a"]), ("georel=within&geometry=Polygon&coordinates=[[[0,0],[1,0],[1,1],[0,0]]]", vec![]),
-        ("local=true&orderBy=floors;desc&limit=2", vec!["eeeee", "dddd"]), ("type=*&limit=1", vec!["a"]), ("q=floors.observedAt%3E2025-01-01T00:00:00Z;owner==urn:ngsi-ld:Person:1&limit=1", vec!["a"]),
+        ("type=Building&orderBy=floors;desc&limit=2", vec!["eeeee", "dddd"]), ("type=*&limit=1", vec!["a"]), ("q=floors.observedAt%3E2025-01-01T00:00:00Z;owner==urn:ngsi-ld:Person:1&limit=1", vec!["a"]),
     ] {
         assert_eq!(ids(&w.get(&format!("/entities?{query}")).await.expect(200).json()), expected, "{query}");
     }
@@ -100,6 +100,7 @@ async fn queries_select_count_and_page() {
     let links = page.all("link");
     let link = |rel: &str| links.iter().find(|l| l.contains(&format!("rel=\"{rel}\""))).and_then(|l| l.split_once('>')).map(|(url, _)| url.trim_start_matches('<').to_owned());
     let (next, prev) = (link("next").expect("a next"), link("prev").expect("a prev"));
+    assert_eq!(next, "/ngsi-ld/v1/entities?count=true&limit=2&offset=4&type=Building");
     let path = |url: &str| url.split_once("/ngsi-ld/v1").expect("our path").1.to_owned();
     assert_eq!(ids(&w.get(&path(&next)).await.expect(200).json()), ["eeeee"]);
     assert_eq!(ids(&w.get(&path(&prev)).await.expect(200).json()), ["a", "bb"]);
@@ -229,5 +230,9 @@ async fn what_has_ended_is_not_there() {
     w.get("/entities/urn:ngsi-ld:Building:a").await.expect(200);
     w.clock.advance_micros(3_600_000_000);
     w.get("/entities/urn:ngsi-ld:Building:a").await.expect(404);
-    assert_eq!(w.json("POST", "/entities", &body).await.expect(400).json()["where"], "/expiresAt");
+    // Its id is free again.
+    body["expiresAt"] = json!("2026-11-24T09:00:00Z");
+    w.json("POST", "/entities", &body).await.expect(201);
+    assert!(w.get("/entities/urn:ngsi-ld:Building:a").await.expect(200).json().get("expiresAt").is_none());
+    assert_eq!(w.get("/entities/urn:ngsi-ld:Building:a?options=sysAttrs").await.expect(200).json()["expiresAt"], body["expiresAt"]);
 }

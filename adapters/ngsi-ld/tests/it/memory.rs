@@ -22,6 +22,9 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(clock: Clock) -> Self {
         let contexts = Contexts::offline(clock.clone());
+        Self::with(clock, contexts)
+    }
+    pub(crate) fn with(clock: Clock, contexts: Contexts) -> Self {
         Self { started_at: clock.now(), clock, contexts, entities: Mutex::default(), subscriptions: Mutex::default(), tenants: Mutex::default() }
     }
     /// The Entity as it is held.
@@ -46,8 +49,8 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
-fn projected(doc: &EntityDoc, keep: &Keep) -> EntityDoc {
-    let spans = doc.spans().iter().filter(|s| keep(doc.name(s))).cloned().collect();
+fn projected(doc: &EntityDoc, keep: &Keep, now: DateTime) -> EntityDoc {
+    let spans = doc.spans().iter().filter(|s| keep(doc.name(s)) && s.expires_at.is_none_or(|at| at > now)).cloned().collect();
     let (types, scopes) = doc.head_spans();
     EntityDoc::from_parts(doc.text().into(), doc.id_span(), types.to_vec(), scopes.to_vec(), spans, doc.system.clone())
 }
@@ -69,7 +72,7 @@ impl NgsiHub for Memory {
         ready(Ok(self.tenants.lock().expect("a lock").iter().any(|t| t == scope.tenant.as_str())))
     }
     fn retrieve<'a>(&'a self, scope: &'a Scope, id: &'a Iri, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>> {
-        let found = self.entities.lock().expect("a lock").get(&Self::key(scope, id)).filter(|d| self.live(d)).map(|d| projected(d, &keep));
+        let found = self.entities.lock().expect("a lock").get(&Self::key(scope, id)).filter(|d| self.live(d)).map(|d| projected(d, &keep, self.clock.now()));
         ready(found.map(|doc| Answer { docs: vec![doc], total: 1, ..Answer::default() }).ok_or_else(problem::no_entity))
     }
     fn query<'a>(&'a self, scope: &'a Scope, query: EntityQuery, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>> {
@@ -78,7 +81,7 @@ impl NgsiHub for Memory {
         if let Some(order) = &query.order {
             order.sort(&mut all);
         }
-        let docs = all.iter().skip(query.offset).take(query.limit).map(|d| projected(d, &keep)).collect();
+        let docs = all.iter().skip(query.offset).take(query.limit).map(|d| projected(d, &keep, self.clock.now())).collect();
         ready(Ok(Answer { docs, total: all.len() as u64, ..Answer::default() }))
     }
     fn modify<'a>(&'a self, scope: &'a Scope, id: &'a Iri, change: ChangeFn) -> BoxFuture<'a, Result<Report, Problem>> {

@@ -19,10 +19,11 @@ async fn a_subscription_comes_changes_and_goes() {
     let w = World::new().await;
     let made = w.json("POST", "/subscriptions/", &subscription()).await.expect(201);
     let path = "/subscriptions/urn:ngsi-ld:Subscription:1";
-    assert_eq!(made.header("location"), Some("/ngsi-ld/v1/subscriptions/urn%3Angsi-ld%3ASubscription%3A1"));
+    assert_eq!(made.header("location"), Some("/ngsi-ld/v1/subscriptions/urn:ngsi-ld:Subscription:1"));
     w.json("POST", "/subscriptions", &subscription()).await.expect(409);
     let mut expected = subscription();
     expected["status"] = json!("active");
+    expected["notificationTrigger"] = json!(["attributeCreated", "attributeUpdated"]);
     assert_eq!(w.get(path).await.expect(200).json(), expected);
     let all = w.get("/subscriptions?limit=1&count=true").await.expect(200);
     assert_eq!((all.json(), all.header("ngsild-results-count")), (json!([expected]), Some("1")));
@@ -44,6 +45,21 @@ async fn a_subscription_comes_changes_and_goes() {
     nameless.as_object_mut().expect("an object").remove("id");
     let made = w.json("POST", "/subscriptions", &nameless).await.expect(201);
     w.send("GET", made.header("location").expect("a location"), &[], None).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_not_done_as_asked_is_said() {
+    let w = World::new().await;
+    let mut body = subscription();
+    body["throttling"] = json!(5);
+    body["mystery"] = json!(1);
+    body["status"] = json!("expired");
+    let made = w.json("POST", "/subscriptions", &body).await.expect(201);
+    assert_eq!(made.all("ngsild-warning"), ["199 waybill \"no such member: mystery\"", "199 waybill \"this hub does not throttle notifications\""]);
+    let shown = w.get("/subscriptions/urn:ngsi-ld:Subscription:1").await.json();
+    assert_eq!((shown.get("mystery"), &shown["status"]), (None, &json!("active")));
+    body = json!({"type": "Subscription", "entities": [{"type": "T"}], "timeInterval": 5, "notification": {"endpoint": {"uri": "http://a.example/"}}});
+    assert_eq!(w.json("POST", "/subscriptions", &body).await.expect(201).all("ngsild-warning").len(), 1);
 }
 
 fn now() -> DateTime {
@@ -92,11 +108,11 @@ async fn wrong_subscriptions_are_refused_where_they_are_wrong() {
         (with("/notificationTrigger", json!(["never"])), 400, "/notificationTrigger/0"), (with("/notificationTrigger", json!([])), 400, "/notificationTrigger"),
         (with("/expiresAt", json!("2020-01-01T00:00:00Z")), 400, "/expiresAt"), (with("/expiresAt", json!("soon")), 400, "/expiresAt"), (with("/throttling", json!(-5)), 400, "/throttling"), (with("/throttling", json!(0)), 400, "/throttling"),
         (with("/timeInterval", json!(10)), 400, "/watchedAttributes"), (with("/isActive", json!("yes")), 400, "/isActive"), (with("/scopeQ", json!(1)), 400, "/scopeQ"), (with("/scopeQ", json!("//")), 400, "scopeQ"), (with("/temporalQ", json!({})), 400, "/temporalQ"),
-        (with("/mystery", json!(1)), 400, "/mystery"), (with("/q", json!("urn:ngsi-ld:null")), 400, "/q"), (with("/notification", json!(1)), 400, "/notification"), (with("/notification/endpoint", json!({})), 400, "/notification/endpoint/uri"),
+        (with("/q", json!("urn:ngsi-ld:null")), 400, "/q"), (with("/notification", json!(1)), 400, "/notification"), (with("/notification/endpoint", json!({})), 400, "/notification/endpoint/uri"),
         (with("/notification/endpoint/uri", json!("not a uri")), 400, "/notification/endpoint/uri"), (with("/notification/endpoint/uri", json!("file:///etc/passwd")), 400, "/notification/endpoint/uri"), (with("/notification/endpoint/uri", json!("mqtt://a/b")), 422, "/notification/endpoint/uri"),
         (with("/notification/endpoint/accept", json!("text/html")), 400, "/notification/endpoint/accept"), (with("/notification/endpoint/timeout", json!(-1)), 400, "/notification/endpoint/timeout"), (with("/notification/endpoint/receiverInfo", json!([{"key": "a"}])), 400, "/notification/endpoint/receiverInfo"),
-        (with("/notification/format", json!("xml")), 400, "/notification/format"), (with("/notification/showChanges", json!(true)), 422, "/notification/showChanges"), (with("/notification/join", json!("inline")), 422, "/notification/join"), (with("/notification/mystery", json!(1)), 400, "/notification/mystery"),
-        (with("/notification/pick", json!(["a"])), 400, "attrs"), (with("/notification/attributes", json!([])), 400, "/notification/attributes"), (with("/csf", json!("a==1")), 422, "/csf"), (with("/splitEntities", json!(true)), 422, "/splitEntities"), (with("/datasetId", json!(["x"])), 400, "datasetId"),
+        (with("/notification/format", json!("xml")), 400, "/notification/format"), (with("/notification/showChanges", json!(true)), 400, "/notification/showChanges"), (with("/notification/endpoint/notifierInfo", json!({})), 400, "/notification/endpoint/notifierInfo"), (with("/jsonldContext", json!("x y")), 400, "/jsonldContext"), (with("/notification/join", json!("inline")), 422, "/notification/join"), (with("/notification/mystery", json!(1)), 400, "/notification/mystery"),
+        (with("/notification/pick", json!(["a"])), 400, "attrs"), (with("/notification/attributes", json!([])), 400, "/notification/attributes"), (with("/csf", json!("a==1")), 422, "/csf"), (with("/csf", json!("((")), 400, "/csf"), (with("/splitEntities", json!(true)), 422, "/splitEntities"), (with("/datasetId", json!(["x"])), 400, "datasetId"),
     ] {
         let reply = w.json("POST", "/subscriptions", &body).await;
         assert_eq!((reply.status, reply.json()["where"].as_str().unwrap_or_default()), (status, place), "{body}: {}", reply.json());

@@ -16,7 +16,8 @@ fn now() -> DateTime {
     at("2026-06-01T00:00:00Z")
 }
 fn core() -> std::sync::Arc<waybill_context::Context> {
-    Contexts::offline(Clock::fixed(before())).core()
+    static CORE: std::sync::OnceLock<std::sync::Arc<waybill_context::Context>> = std::sync::OnceLock::new();
+    CORE.get_or_init(|| Contexts::offline(Clock::fixed(before())).core()).clone()
 }
 fn entity(body: &Value) -> EntityDoc {
     let mut body = body.clone();

@@ -269,6 +269,13 @@ fn results_are_ordered() {
 }
 
 #[test]
+fn patterns_are_bounded() {
+    for (text, good) in [("a*", true), ("a+?", true), ("a\\**", true), ("[*+]+", true), ("a**", false), ("a+*", false), ("a?+", false), ("(a|b)*", true), ("(", false), ("(a)\\1", false)] {
+        assert_eq!(Pattern::parse("idPattern", text).is_ok(), good, "{text}");
+    }
+}
+
+#[test]
 fn a_whole_query_selects_and_knows_when_it_is_too_wide() {
     let m = meter();
     let selector = |ids: &[&str], pattern: Option<&str>, types: Option<&str>| EntitySelector {
