@@ -113,7 +113,12 @@ struct Processing<'a> {
     from: &'a str,
     origin: u32,
     protected: bool,
+    /// How many terms are being defined one for the other.
+    depth: usize,
 }
+
+/// How many terms may be defined one through the other: a bound on the stack.
+const CHAIN: usize = 32;
 
 pub(crate) fn is_keyword(text: &str) -> bool {
     matches!(
@@ -163,7 +168,7 @@ impl Active {
             let full = if full.contains(':') { full } else { resolve(self.base.as_deref(), &full) };
             self.vocab = Some(full.into());
         }
-        let mut doing = Processing { active: self, local: map, progress: std::collections::HashMap::new(), mode, from, origin, protected };
+        let mut doing = Processing { active: self, local: map, progress: std::collections::HashMap::new(), mode, from, origin, protected, depth: 0 };
         for key in map.keys() {
             let context_key = matches!(
                 key.as_str(),
@@ -248,6 +253,9 @@ impl Processing<'_> {
             Some(Progress::Doing) => return self.bad(name, "the term is defined by itself"),
             None => {}
         }
+        if self.depth >= CHAIN {
+            return self.bad(name, "too many terms are defined one through the other");
+        }
         self.progress.insert(name, Progress::Doing);
         if name.is_empty() {
             return self.bad(name, "a term cannot be empty");
@@ -262,7 +270,9 @@ impl Processing<'_> {
             return Ok(());
         }
         let previous = self.active.terms.remove(name.as_str());
+        self.depth += 1;
         let term = self.definition(name, value)?;
+        self.depth -= 1;
         if let Some(previous) = previous.filter(|p| p.protected && !self.mode.overriding) {
             let same = Term { protected: true, origin: 0, ..term.clone() } == Term { protected: true, origin: 0, ..previous.clone() };
             if !same {

@@ -189,7 +189,7 @@ impl Context {
     /// The expanded name of an Attribute or type, when the rules for names allow it: a term, a known prefix and a name, a plain name, an IRI.
     pub(crate) fn name<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
         if let Some((_, iri)) = self.roles.get(name) {
-            return Some(Cow::Borrowed(iri));
+            return (!iri.starts_with('@')).then_some(Cow::Borrowed(iri));
         }
         let iri = self.expand(name);
         let plain = |part: &str| {

@@ -1,5 +1,8 @@
 //! The members of Entities and Attributes that are no Attributes themselves.
 
+use crate::hash::Seeded;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use waybill_model::NGSI_LD;
 
 /// A member with a meaning of its own. They are known by their short name whatever core version a document names, and by their IRI when a
@@ -99,5 +102,29 @@ impl Member {
             self,
             Self::Keyword | Self::ObservedAt | Self::DatasetId | Self::UnitCode | Self::ValueType | Self::ObjectType | Self::Proof | Self::Output
         )
+    }
+}
+
+/// Names that may stand once: compared one by one while they are few, hashed when they are many.
+#[derive(Debug, Default)]
+pub(crate) struct Distinct<'a> {
+    few: Vec<Cow<'a, str>>,
+    many: HashSet<Cow<'a, str>, Seeded>,
+}
+
+impl<'a> Distinct<'a> {
+    /// Takes a name; false when it was there.
+    pub fn insert(&mut self, name: Cow<'a, str>) -> bool {
+        if self.many.is_empty() {
+            if self.few.contains(&name) {
+                return false;
+            }
+            self.few.push(name);
+            if self.few.len() > 16 {
+                self.many = self.few.drain(..).collect();
+            }
+            return true;
+        }
+        self.many.insert(name)
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use waybill_model::{Clock, DateTime};
 
@@ -127,10 +128,13 @@ struct Document {
     hits: u64,
 }
 
+/// Larger inline @contexts are compiled for each request and not held.
+const HELD_KEY: usize = 64 * 1024;
+
 struct Compiled {
     context: Arc<Context>,
     fresh_until: Option<DateTime>,
-    used: u64,
+    used: AtomicU64,
 }
 
 #[derive(Default)]
@@ -147,7 +151,7 @@ struct Inner {
     clock: Clock,
     state: Mutex<State>,
     compiled: RwLock<HashMap<String, Compiled>>,
-    uses: std::sync::atomic::AtomicU64,
+    uses: AtomicU64,
     core: Arc<Context>,
 }
 
@@ -174,7 +178,7 @@ impl Contexts {
             clock,
             state: Mutex::default(),
             compiled: RwLock::default(),
-            uses: std::sync::atomic::AtomicU64::new(0),
+            uses: AtomicU64::new(0),
             core,
         }))
     }
@@ -212,12 +216,12 @@ impl Contexts {
     }
 
     fn lookup(&self, key: &str) -> Option<Arc<Context>> {
-        let mut held = self.0.compiled.write().unwrap_or_else(PoisonError::into_inner);
-        let found = held.get_mut(key)?;
+        let held = self.0.compiled.read().unwrap_or_else(PoisonError::into_inner);
+        let found = held.get(key)?;
         if found.fresh_until.is_some_and(|until| until < self.0.clock.now()) {
             return None;
         }
-        found.used = self.0.uses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        found.used.store(self.0.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         Some(found.context.clone())
     }
 
@@ -232,13 +236,17 @@ impl Contexts {
         let core = if plain { None } else { Some(core.unwrap_or(CoreVersion::LATEST)) };
         let echoed = if plain { value.clone() } else { echo(value, core) };
         let context = Arc::new(compile(&locals, core, echoed, warnings, plain, self.0.limits.terms)?);
+        if key.len() > HELD_KEY {
+            return Ok(context);
+        }
         let mut held = self.0.compiled.write().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= self.0.limits.held
-            && let Some(oldest) = held.iter().min_by_key(|(_, c)| c.used).map(|(k, _)| k.clone())
+            && !held.contains_key(&key)
+            && let Some(oldest) = held.iter().min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| k.clone())
         {
             held.remove(&oldest);
         }
-        let used = self.0.uses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let used = AtomicU64::new(self.0.uses.fetch_add(1, Ordering::Relaxed));
         held.insert(key, Compiled { context: context.clone(), fresh_until, used });
         Ok(context)
     }
@@ -254,6 +262,13 @@ impl Contexts {
         }
         if document.get("@context").is_none() {
             return Err(ContextError::invalid(url, "the document has no @context"));
+        }
+        {
+            let state = self.state();
+            let full = state.documents.len() >= self.0.limits.held && state.documents.values().all(|d| d.kind != Kind::Cached);
+            if full && !state.documents.contains_key(url) {
+                return Err(ContextError::invalid(url, "too many @contexts are held already"));
+            }
         }
         self.hold(url, Arc::new(document), kind, None);
         self.drop_compiled();

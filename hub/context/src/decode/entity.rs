@@ -6,7 +6,7 @@ use super::value::is_marker;
 use super::{Decoded, Form, Halt, Nulls, Options, fault};
 use crate::context::Context;
 use crate::error::Fault;
-use crate::names::Member;
+use crate::names::{Distinct, Member};
 use crate::tape::Item;
 use std::borrow::Cow;
 use waybill_model::{AttributeKind, AttributeSpan, DateTime, EntityDoc, Iri, ScopePath, Span, SystemColumns};
@@ -85,10 +85,9 @@ pub(super) fn types(context: &Context, item: Item<'_, '_>, out: &mut String) -> 
         out.push(']');
     }
     let spans = spans.into_inner();
-    for (i, span) in spans.iter().enumerate() {
-        if spans[..i].iter().any(|s| s.of(out) == span.of(out)) {
-            return fault(Fault::Type, "4.5.1", "a type stands twice");
-        }
+    let mut names = Distinct::default();
+    if !spans.iter().all(|s| names.insert(s.of(out).into())) {
+        return fault(Fault::Type, "4.5.1", "a type stands twice");
     }
     Ok(spans)
 }
@@ -117,17 +116,8 @@ pub(super) fn scopes(item: Item<'_, '_>, out: &mut String) -> Decoded<Vec<Span>>
 }
 
 /// Refuses an expanded name that came before.
-pub(super) fn distinct(names: &mut Names, iri: &str) -> Decoded<()> {
+pub(super) fn distinct<'c>(names: &mut Distinct<'c>, iri: Cow<'c, str>) -> Decoded<()> {
     if names.insert(iri) { Ok(()) } else { fault(Fault::Json, "5.5.4", "two members mean the same name") }
-}
-
-/// The names seen so far.
-#[derive(Default)]
-pub(super) struct Names(std::collections::HashSet<Box<str>, crate::hash::Seeded>);
-impl Names {
-    fn insert(&mut self, iri: &str) -> bool {
-        !self.0.contains(iri) && self.0.insert(iri.into())
-    }
 }
 
 pub(super) fn decode(context: &Context, item: Item<'_, '_>, options: &Options) -> Decoded<EntityDoc> {
@@ -158,18 +148,18 @@ pub(super) fn decode(context: &Context, item: Item<'_, '_>, options: &Options) -
         expires_at = Some(time(item, &mut out).map_err(|e| e.under("expiresAt"))?);
     }
     let mut spans = Vec::with_capacity(head.attributes.len());
-    let mut names = Names::default();
+    let mut names = Distinct::default();
     for (name, value) in &head.attributes {
         let step = |e: Halt| e.under(name);
         if is_marker(*value) && options.form == Form::Standard {
             return fault(Fault::Null, "5.5.4", "the NGSI-LD Null deletes in an update or a merge only").map_err(step);
         }
         let iri = name_of(context, name).map_err(step)?;
-        distinct(&mut names, &iri).map_err(step)?;
         out.push(',');
         let at = quoted(&iri, &mut out);
         out.push(':');
         let core_geo = matches!(iri.strip_prefix(waybill_model::NGSI_LD), Some("location" | "observationSpace" | "operationSpace"));
+        distinct(&mut names, iri).map_err(step)?;
         instance::all(context, *value, options, &mut out, |_, span, written| {
             // INVARIANT: a whole instance has a kind.
             let kind = written.kind.unwrap_or(AttributeKind::Property);

@@ -6,6 +6,7 @@ use super::value::is_marker;
 use super::{Decoded, Form, Halt, Nulls, Options, entity, fault, geo};
 use crate::context::Context;
 use crate::error::Fault;
+use crate::names::Distinct;
 use crate::tape::Item;
 use waybill_model::{AttributeKind, DateTime, Iri, Span};
 
@@ -87,16 +88,15 @@ pub(super) fn decode(context: &Context, item: Item<'_, '_>, options: &Options) -
             Some(Some(members::time(item, &mut scratch).map_err(|e| e.under("expiresAt"))?))
         };
     }
-    let mut names = entity::Names::default();
+    let mut names = Distinct::default();
     for (name, value) in &head.attributes {
         let step = |e: Halt| e.under(name);
         let iri = name_of(context, name).map_err(step)?;
-        entity::distinct(&mut names, &iri).map_err(step)?;
-        let change = change(context, *value, options, false).map_err(step)?;
-        let Ok(iri) = Iri::new(iri.as_ref()) else {
+        let Ok(known) = Iri::new(iri.as_ref()) else {
             return fault(Fault::Name, "4.6.2", "no Attribute can have this name").map_err(step);
         };
-        out.attributes.push((iri, change));
+        entity::distinct(&mut names, iri).map_err(step)?;
+        out.attributes.push((known, change(context, *value, options, false).map_err(step)?));
     }
     Ok(out)
 }

@@ -5,7 +5,7 @@ use super::members::{Parts, clause, comma, members, name_of, quoted, value};
 use super::{Decoded, Form, Halt, Nulls, Options, fault, geo};
 use crate::context::Context;
 use crate::error::Fault;
-use crate::names::Member;
+use crate::names::{Distinct, Member};
 use crate::tape::Item;
 use crate::write;
 use waybill_model::{AttributeKind, DateTime, Iri, NGSI_LD_NULL, Span};
@@ -103,7 +103,7 @@ pub(super) fn all(
             note(out, Span { start: start as u32, end: out.len() as u32 }, &written).map_err(step)?;
         }
     } else if options.form == Form::Standard && item.is_array() && item.items().next().is_some_and(|first| is_instance(context, first)) {
-        let mut seen: Vec<Option<Span>> = Vec::new();
+        let mut seen = Distinct::default();
         for (i, part) in item.items().enumerate() {
             if i > 0 {
                 out.push(',');
@@ -113,11 +113,10 @@ pub(super) fn all(
                 return fault(Fault::Value, "4.5.5", "an array of instances holds instances only").map_err(step);
             }
             let dataset = one(part, out).map_err(step)?;
-            let text = |span: Option<Span>| span.map(|s| s.of(out));
-            if seen.iter().any(|s| text(*s) == text(dataset)) {
+            let dataset = dataset.map_or("", |s| s.of(out)).to_owned();
+            if !seen.insert(dataset.into()) {
                 return fault(Fault::Dataset, "4.5.5", "two instances have the same datasetId, or none").map_err(step);
             }
-            seen.push(dataset);
         }
     } else {
         one(item, out)?;
@@ -214,15 +213,15 @@ pub(super) fn instance(context: &Context, item: Item<'_, '_>, options: &Options,
         written.deleted = value(context, kind, *held, options, out).map_err(|e| e.under(name))?;
     }
     members(context, kind, &parts, options, out, &mut written)?;
-    let mut seen: Vec<Span> = Vec::new();
+    let mut seen = Distinct::default();
     for (name, sub) in &parts.subs {
         let step = |e: Halt| e.under(name);
         let iri = name_of(context, name).map_err(step)?;
-        if seen.iter().any(|s| s.of(out) == iri.as_ref()) {
+        comma(out);
+        quoted(&iri, out);
+        if !seen.insert(iri) {
             return fault(Fault::Json, "5.5.4", "two members mean the same name").map_err(step);
         }
-        comma(out);
-        seen.push(quoted(&iri, out));
         out.push(':');
         if options.nulls > Nulls::Refused && is_marker(*sub) {
             write::string(out, NGSI_LD_NULL);

@@ -19,6 +19,9 @@ use waybill_model::{DateTime, EntityDoc};
 /// How deep a document may nest unless said otherwise.
 pub const DEPTH: usize = 64;
 
+/// How large a document may be that needs the general processor, which is slow.
+const ODD_BYTES: usize = 256 * 1024;
+
 /// Which representation a document is in. Normalized and concise are told apart by themselves, Attribute by Attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
@@ -200,6 +203,9 @@ impl<'t, 'a> Part<'t, 'a> {
 /// Turns a document with a JSON-LD shape of its own into the common shape under the core @context, and decodes that.
 fn odd<T>(text: &str, context: &Context, decode: impl Fn(&Context, Part<'_, '_>) -> Decoded<T>) -> Result<T, DecodeError> {
     let refuse = |detail: String| DecodeError { fault: Fault::JsonLd, pointer: String::new(), detail, clause: "5.5.4" };
+    if text.len() > ODD_BYTES {
+        return Err(refuse("a document with @graph, @nest, @reverse, @included or @index is too large".into()));
+    }
     let core = crate::oracle::core_context();
     let common = crate::oracle::to_common_shape(text, context, core).map_err(refuse)?;
     let document = Document::read(common.as_bytes(), DEPTH * 2)?;

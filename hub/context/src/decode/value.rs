@@ -3,6 +3,7 @@
 use super::{Decoded, Nulls, fault};
 use crate::context::Context;
 use crate::error::Fault;
+use crate::names::Distinct;
 use crate::tape::{Item, Kind};
 use crate::write;
 use std::borrow::Cow;
@@ -45,7 +46,7 @@ pub(super) fn expanded(context: &Context, item: Item<'_, '_>, nulls: Nulls, out:
 
 fn object(context: &Context, item: Item<'_, '_>, nulls: Nulls, out: &mut String) -> Decoded<()> {
     let literal = item.members().any(|(key, _)| key.raw() == "\"@value\"");
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let mut names = Distinct::default();
     out.push('{');
     for (i, (key, value)) in item.members().enumerate() {
         if i > 0 {
@@ -74,13 +75,12 @@ fn object(context: &Context, item: Item<'_, '_>, nulls: Nulls, out: &mut String)
             }
             _ => {
                 let iri = expand_key(context, key, name.clone());
-                if names.contains(&iri) {
-                    return fault(Fault::Json, "5.5.4", "two members mean the same name").map_err(|e| e.under(&name));
-                }
                 out.push('"');
                 write::content(out, &iri);
                 out.push_str("\":");
-                names.push(iri);
+                if !names.insert(iri) {
+                    return fault(Fault::Json, "5.5.4", "two members mean the same name").map_err(|e| e.under(&name));
+                }
                 expanded(context, value, nulls, out).map_err(|e| e.under(&name))?;
             }
         }

@@ -9,7 +9,8 @@ use waybill_model::{Clock, Problem};
 
 /// A small web: URL to document or failure, and how often each was asked for.
 #[derive(Clone, Default)]
-struct Web(Arc<Mutex<HashMap<String, (Option<Value>, usize)>>>);
+struct Web(Arc<Mutex<HashMap<String, Site>>>);
+type Site = (Option<Value>, usize);
 
 impl Web {
     fn serve(&self, url: &str, document: Option<Value>) {
@@ -160,6 +161,10 @@ fn bounds_hold() {
     run(one.resolve(&json!(B))).unwrap();
     assert_eq!(one.list().len(), 1);
     assert!(one.cached(&json!(A)).is_none());
+    one.put(A, json!({"@context": {}}), Kind::Hosted).unwrap();
+    assert!(one.put("https://e.example/", json!({"@context": {}}), Kind::Hosted).is_err());
+    let chain: serde_json::Map<_, _> = (0..20_000).map(|n| (format!("t{n}"), json!(format!("t{}:x/", n + 1)))).collect();
+    assert_eq!(error(&one, &Value::Object(chain)).ngsi_ld(), "BadRequestData");
     let documents = limits(Limits { documents: 1, ..Limits::default() });
     assert_eq!(error(&documents, &json!([A, B])).ngsi_ld(), "BadRequestData");
 }

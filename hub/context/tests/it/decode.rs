@@ -78,6 +78,27 @@ fn bytes_that_are_no_text_and_depth_are_refused() {
 }
 
 #[test]
+fn many_names_are_told_apart_as_few_are() {
+    let core = offline().core();
+    let members = |count: usize, last: &str| {
+        let mut all: Vec<String> = (0..count).map(|n| format!(r#""p{n}":{{"type":"Property","value":1}}"#)).collect();
+        all.push(format!(r#""{}{last}":{{"type":"Property","value":1}}"#, waybill_model::DEFAULT_VOCAB));
+        all.join(",")
+    };
+    for count in [3, 40] {
+        for (last, good) in [("p2", false), ("other", true)] {
+            for text in [
+                format!(r#"{{"id":"urn:a:1","type":"T",{}}}"#, members(count, last)),
+                format!(r#"{{"id":"urn:a:1","type":"T","x":{{"type":"Property","value":1,{}}}}}"#, members(count, last)),
+                format!(r#"{{"id":"urn:a:1","type":"T","x":{{"type":"Property","value":{{{}}}}}}}"#, members(count, last)),
+            ] {
+                assert_eq!(decode_entity(&core, text.as_bytes(), &Options::new(now())).is_ok(), good, "{count} {last}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_entity_becomes_canonical_and_comes_back() {
     let (core, doc) = room();
     assert_eq!(doc, EntityDoc::parse(doc.text(), now()).unwrap(), "the spans noted are the spans read");
@@ -252,17 +273,17 @@ fn fragments_say_what_goes_and_what_comes() {
         Change::Delete => panic!("{name} goes"),
     };
     assert_eq!(change("a"), &Change::Delete);
-    let b = instance("b");
-    assert!(b.deleted && b.dataset_id.as_deref() == Some("urn:d:1"));
-    let c = instance("c");
+    let gone = instance("b");
+    assert!(gone.deleted && gone.dataset_id.as_deref() == Some("urn:d:1"));
+    let changed = instance("c");
     let (x, s) = (core.expand("x"), core.expand("s"));
     assert_eq!(
-        json(&c.text),
+        json(&changed.text),
         json!({"type": "Property", "value": {x.as_ref(): "urn:ngsi-ld:null"}, "observedAt": "urn:ngsi-ld:null", s.as_ref(): "urn:ngsi-ld:null"})
     );
-    let d = instance("d");
-    assert!(!d.valued && d.kind.is_none());
-    assert_eq!(json(&d.text), json!({"unitCode": "CEL"}));
+    let partial = instance("d");
+    assert!(!partial.valued && partial.kind.is_none());
+    assert_eq!(json(&partial.text), json!({"unitCode": "CEL"}));
     assert!(instance("f").deleted);
 }
 
