@@ -45,10 +45,10 @@ pub enum Command {
     Holder(Holder),
     /// What came in and was not admitted
     #[command(subcommand)]
-    Quarantine(Held),
+    Quarantine(Quarantine),
     /// What could not be delivered
     #[command(subcommand)]
-    DeadLetter(Held),
+    DeadLetter(DeadLetter),
     /// The hub's signing keys
     #[command(subcommand)]
     Keys(Keys),
@@ -121,6 +121,23 @@ pub struct Remote {
     /// The operator's token
     #[arg(long, env = "WAYBILL_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// The tenant
+    #[arg(long, env = "WAYBILL_TENANT")]
+    pub tenant: Option<String>,
+}
+
+/// What shows that a person said something to a clerk.
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    /// The paper form or the recording: a file, whose hash goes on record
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub evidence: Option<PathBuf>,
+    /// Where the evidence is kept
+    #[arg(long, value_name = "IRI")]
+    pub kept_at: Option<String>,
+    /// When she said so, if not now
+    #[arg(long, value_name = "TIME")]
+    pub stated: Option<String>,
 }
 
 /// `consent`
@@ -141,11 +158,16 @@ pub enum Consent {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Record a grant from a grant document
+    /// Record a grant: a grant document as a citizen writes it, or a whole consent record
     Grant {
-        /// The grant document; `-` reads standard input
+        /// The document; `-` reads standard input
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
+        /// The consent it changes, if it is not new
+        #[arg(long, value_name = "IRI")]
+        consent: Option<String>,
+        #[command(flatten)]
+        evidence: EvidenceArgs,
         #[command(flatten)]
         remote: Remote,
     },
@@ -153,10 +175,12 @@ pub enum Consent {
     Withdraw {
         /// The consent's identifier
         id: String,
-        /// How the person said so: spoken, written, paper
-        #[arg(long, value_name = "HOW")]
-        evidence: Option<String>,
-        /// Wait until every holder answered or is overdue
+        /// Why, in plain words
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        evidence: EvidenceArgs,
+        /// Wait, at most a minute, until every holder has answered
         #[arg(long)]
         wait: bool,
         #[command(flatten)]
@@ -164,17 +188,16 @@ pub enum Consent {
     },
     /// Take over consents from another system; they count as imported
     Import {
-        /// A file of grant documents, one a line
+        /// What `consent export` of a hub gave: records with their events
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
         remote: Remote,
     },
-    /// Give out consents with their evidence
+    /// Give out a consent with its history and evidence
     Export {
-        /// Of this person only
-        #[arg(long, value_name = "IRI")]
-        subject: Option<String>,
+        /// The consent's identifier
+        id: String,
         #[command(flatten)]
         remote: Remote,
     },
@@ -203,14 +226,14 @@ pub enum Subject {
         /// On what evidence
         #[arg(long, value_name = "TEXT")]
         evidence: String,
+        /// When several persons are bound: `all` must agree, or any `holder` decides
+        #[arg(long, value_name = "RULE", value_parser = ["all", "holder"])]
+        rule: Option<String>,
         #[command(flatten)]
         remote: Remote,
     },
     /// List bindings
     List {
-        /// Of this entity only
-        #[arg(long, value_name = "IRI")]
-        entity: Option<String>,
         /// Of this person only
         #[arg(long, value_name = "IRI")]
         subject: Option<String>,
@@ -236,23 +259,47 @@ pub enum Holder {
     },
 }
 
-/// `quarantine` and `dead-letter`
+/// `quarantine`
 #[derive(Debug, Subcommand)]
-pub enum Held {
+pub enum Quarantine {
     /// List what is held
     List {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Show one item
+    /// Show why one item is held
     Show {
         /// The item's identifier
         id: String,
         #[command(flatten)]
         remote: Remote,
     },
-    /// Let one item go on, after a person has looked at it
+    /// Let one item in, after a person has looked at it
     Release {
+        /// The item's identifier
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Throw one item away
+    Discard {
+        /// The item's identifier
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// `dead-letter`
+#[derive(Debug, Subcommand)]
+pub enum DeadLetter {
+    /// List what was given up
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show what the attempts met
+    Show {
         /// The item's identifier
         id: String,
         #[command(flatten)]

@@ -1,9 +1,13 @@
 //! What each command does.
 
 mod convert;
+mod doctor;
 mod explain;
+mod hub;
 mod lint;
 mod remote;
+mod store;
+mod verify;
 
 use crate::cli::{Cli, Command, Format};
 use crate::config::Config;
@@ -32,10 +36,10 @@ pub fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Expand(args) => convert::expand(&args),
         Command::Compact(args) => convert::compact(&args),
         Command::Explain(args) => explain::run(&args, format),
-        Command::Verify(args) => crate::wire::verify(&args.file, format),
-        Command::Doctor(args) => crate::wire::doctor(&args, format),
-        Command::Backup(args) => crate::wire::backup(&args.data, &args.to),
-        Command::Restore(args) => crate::wire::restore(&args.data, &args.from),
+        Command::Verify(args) => verify::run(&args, format),
+        Command::Doctor(args) => doctor::run(&args, format),
+        Command::Backup(args) => store::backup(&args),
+        Command::Restore(args) => store::restore(&args),
         Command::Completions(args) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "waybill", &mut std::io::stdout());
             Ok(GOOD)

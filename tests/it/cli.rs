@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use waybill_conformance::{BrokerOptions, StandInBroker};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(name)
@@ -165,4 +166,73 @@ fn a_hub_without_a_file_refuses_to_listen_to_the_network() {
     let output = waybill(&["run", "--listen", "0.0.0.0:0", "--memory"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("open-listener"));
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_sound() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a TOML example");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.toml");
+    std::fs::write(&file, example).unwrap();
+    std::fs::write(folder.path().join("operator.token"), "0123456789abcdef0123").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_waybill"))
+        .args(["lint", "--strict", file.to_str().unwrap()])
+        .env("ADVICE_TOKEN", "0123456789abcdef4567")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_reads_only_and_drafts_a_sound_configuration() {
+    let broker = StandInBroker::start(BrokerOptions::default()).await.unwrap();
+    broker.put("", serde_json::json!({"id": "urn:x:1", "type": "https://x.example/Meter", "https://x.example/power": 1}));
+    let url = broker.url();
+    let output = tokio::task::spawn_blocking(move || waybill(&["doctor", &url])).await.unwrap();
+    let draft = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{draft}");
+    assert!(broker.seen().iter().all(|s| s.method == "GET"), "{:?}", broker.seen());
+    assert!(draft.contains("https://x.example/Meter: 1 entities"), "{draft}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.toml");
+    std::fs::write(&file, &draft).unwrap();
+    assert_eq!(lint(&[file]), (Some(0), vec![]), "{draft}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_a_broker_that_hides_what_expired_from_one_that_does_not() {
+    for (hides_expired, class) in [(true, "expiring"), (false, "plain")] {
+        let broker = StandInBroker::start(BrokerOptions { hides_expired, ..BrokerOptions::default() }).await.unwrap();
+        let url = broker.url();
+        let output = tokio::task::spawn_blocking(move || waybill(&["doctor", &url, "--scratch", "probe", "--format", "json"])).await.unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["holder"], class);
+        // Nothing is left behind, and the other tenants were not touched.
+        assert!(broker.entities("probe").is_empty() && broker.entities("").is_empty());
+        assert!(broker.seen().iter().filter(|s| s.method != "GET").count() >= 2);
+    }
+}
+
+#[test]
+fn a_copy_is_made_put_back_and_refused_when_it_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, copy, other, bad) = (path("data"), path("copy"), path("other"), path("bad"));
+    assert_eq!(waybill(&["backup", &copy, "--data", &data]).status.code(), Some(2));
+    std::fs::create_dir(&data).unwrap();
+    assert_eq!(waybill(&["backup", &copy, "--data", &data]).status.code(), Some(0));
+    assert_eq!(waybill(&["restore", &copy, "--data", &other]).status.code(), Some(0));
+    std::fs::write(&bad, "no database").unwrap();
+    let output = waybill(&["restore", &bad, "--data", &other]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("store-damaged"));
+}
+
+#[test]
+fn a_file_that_is_no_bundle_is_not_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bundle.json");
+    std::fs::write(&file, r#"{"entity": {}}"#).unwrap();
+    assert_eq!(waybill(&["verify", file.to_str().unwrap()]).status.code(), Some(1));
 }
