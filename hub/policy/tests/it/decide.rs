@@ -92,6 +92,12 @@ fn a_missing_input_never_opens() {
     assert!(!forbid.decide(&request).allow);
     request.purpose = Some("https://elsewhere.example/purpose");
     assert!(!forbid.decide(&request).allow);
+    // A top concept may be anything, so it is no purpose that somebody may ask with.
+    let none_of = make(&profile, r#""permission": [{"action": "use", "target": "urn:e", "constraint": {"leftOperand": "purpose", "operator": "isNoneOf", "rightOperand": "dpv:Marketing"}}]"#);
+    assert!(none_of.decide(&full()).allow);
+    for top in ["https://w3id.org/dpv#Purpose", "https://w3id.org/waybill/purpose#Trade"] {
+        assert!(!none_of.decide(&Request { purpose: Some(top), ..full() }).allow, "{top}");
+    }
     let parties = make(&profile, r#""permission": [{"action": "use", "target": "urn:e"}], "prohibition": [{"assignee": "urn:bad"}]"#);
     let mut request = full();
     assert!(parties.decide(&request).allow);

@@ -35,7 +35,7 @@ fn reasons_name_rule_constraint_and_missing_operand() {
 fn reasons_follow_alternatives_and_groups() {
     let policy = make(
         &Profile::waybill(),
-        r#""permission": [{"action": "use", "target": ["urn:x", {"@type": "AssetCollection", "refinement": {"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:z"}}],
+        r#""permission": [{"action": "use", "target": [{"uid": "urn:x", "refinement": {"leftOperand": "waybill:precision", "operator": "eq", "rightOperand": "never"}}, {"@type": "AssetCollection", "refinement": {"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:z"}}],
             "constraint": {"uid": "urn:g", "xone": [{"leftOperand": "recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "dateTime", "operator": "gt", "rightOperand": "2026-01-01T00:00:00Z"}]}}]"#,
     );
     let why = policy.explain(&full());

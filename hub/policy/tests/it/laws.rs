@@ -184,7 +184,7 @@ impl Asked {
 fn asked() -> impl Strategy<Value = Asked> {
     let many = || proptest::collection::vec(select(NAMES), 0..3);
     let who = || proptest::option::weighted(0.95, (select(NAMES), proptest::option::weighted(0.9, many())));
-    let aim = prop_oneof![4 => select(PURPOSES).prop_map(purpose), 1 => Just("https://w3id.org/dpv#PersonalisedAdvertising".to_owned()), 1 => Just("urn:foreign".to_owned())];
+    let aim = prop_oneof![4 => select(PURPOSES).prop_map(purpose), 1 => Just("https://w3id.org/dpv#PersonalisedAdvertising".to_owned()), 1 => Just("urn:foreign".to_owned()), 1 => Just("https://w3id.org/dpv#Purpose".to_owned())];
     let state = (select(&["urn:duty1", "urn:duty2"][..]), select(&[DutyState::Fulfilled, DutyState::NotSet, DutyState::Violated][..]));
     (
         select(&["use", "use", "read", "read", "distribute", "sell", "move", "fly"][..]),

@@ -11,7 +11,7 @@ fn the_index_finds_what_looking_at_every_policy_finds() {
     let profile = Profile::waybill();
     let rules = [
         r#""permission": [{"action": "use", "target": "urn:e", "assignee": "urn:b"}]"#,
-        r#""permission": [{"action": "use", "target": ["urn:f", "urn:e"], "assignee": "urn:cities"}]"#,
+        r#""permission": [{"action": "use", "target": ["urn:f", "urn:e"], "assignee": ["urn:q", "urn:cities"]}]"#,
         r#""permission": [{"action": "use", "target": {"@type": "AssetCollection", "refinement": {"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:a"}},
             "constraint": {"leftOperand": "recipient", "operator": "isAnyOf", "rightOperand": ["urn:r", "urn:s"]}}]"#,
         r#""permission": [{"action": "use", "target": "urn:e"}], "prohibition": [{"action": "use", "assignee": "urn:bad"}]"#,

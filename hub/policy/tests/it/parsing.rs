@@ -40,6 +40,8 @@ fn what_is_not_understood_is_refused() {
     let with = |members: &str| format!(r#"{{"uid": "urn:p", {members}}}"#);
     let cases = [
         (r#"{"uid": "urn:p", "uid": "urn:q"}"#.to_owned(), "policy-duplicate-member"),
+        (with(r#""dc:title": "a", "dc:title": "b""#), "policy-duplicate-member"),
+        (with(r#""prohibition": [{"constraint": {"leftOperand": "recipient", "operator": "eq", "rightOperand": {"@id": "urn:a", "@id": "urn:b"}}}]"#), "policy-duplicate-member"),
         (with(r#""permission": [], "odrl:permission": []"#), "policy-duplicate-member"),
         (with(r#""@id": "urn:q""#), "policy-duplicate-member"),
         (with(r#""inheritFrom": "urn:q""#), "policy-unsupported-term"),
@@ -84,13 +86,15 @@ fn what_is_not_understood_is_refused() {
 fn remarks_and_usual_contexts_are_passed_over() {
     let text = r#"{"@context": ["http://www.w3.org/ns/odrl.jsonld", {"ex": "http://example.org/", "odrl": "http://www.w3.org/ns/odrl/2/", "dc": "http://purl.org/dc/terms/", "id": "@id"}],
         "id": "ex:p", "dc:title": "x", "description": "y", "profile": "https://w3id.org/waybill/odrl-profile", "purposeVersion": 1,
-        "target": "ex:t", "assignee": {"@type": "PartyCollection", "source": "ex:c"}, "action": "odrl:read", "permission": {"@type": "Permission", "@id": "_:b1", "rdfs:label": "z"}}"#;
+        "target": "ex:t", "assignee": [{"@type": "PartyCollection", "source": "ex:c"}, {"uid": "ex:d", "source": "ex:elsewhere"}], "action": "odrl:read", "permission": {"@type": "Permission", "@id": "_:b1", "rdfs:label": "z"}}"#;
     let policy = parse(text.as_bytes()).unwrap();
     assert_eq!(policy.uid, "http://example.org/p");
     let rule = &policy.permissions[0];
     assert_eq!(rule.targets[0].uid.as_deref(), Some("http://example.org/t"));
     assert_eq!(rule.uid, None);
-    assert!(rule.assignees[0].collection);
+    assert!(rule.assignees[0].collection && !rule.assignees[1].collection);
+    let parties: Vec<_> = rule.assignees.iter().map(|a| a.uid.as_deref()).collect();
+    assert_eq!(parties, [Some("http://example.org/c"), Some("http://example.org/d")]);
     assert_eq!(rule.actions[0].iri, "http://www.w3.org/ns/odrl/2/read");
 }
 
@@ -100,6 +104,7 @@ fn too_much_is_refused_before_it_costs_anything() {
     refused(&"{\"a\":".repeat(150_000), "policy-not-json");
     let big = vec![b' '; 100 << 20];
     assert_eq!(parse(&big).unwrap_err()[0].code, "policy-too-large");
+    refused(&format!(r#"{{"uid": "urn:p", "dct:x": {}{}}}"#, "[".repeat(80), "]".repeat(80)), "policy-not-json");
     let nested = (0..30).fold(r#"{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01T00:00:00Z"}"#.to_owned(), |c, _| format!(r#"{{"and": [{c}]}}"#));
     refused(&format!(r#"{{"uid": "urn:p", "permission": [{{"constraint": {nested}}}]}}"#), "policy-too-deep");
     let members: Vec<String> = (0..60_000).map(|i| format!(r#""odrl:x{i}": 1"#)).collect();

@@ -1,6 +1,7 @@
 //! The purpose scheme and what covers what.
 
-use waybill_policy::{PROFILE_DOCUMENT, Purposes, WAYBILL_PURPOSE, operand};
+use super::decide::full;
+use waybill_policy::{PROFILE_DOCUMENT, Profile, Purposes, Request, WAYBILL_PURPOSE, compile, operand, parse};
 
 fn w(name: &str) -> String {
     format!("{WAYBILL_PURPOSE}{name}")
@@ -45,13 +46,39 @@ fn what_is_added_later_is_not_covered_by_an_earlier_consent() {
     let scheme = r#"{"version": 3, "concepts": [
         {"id": "A", "since": 1, "label": "a", "text": "a.", "broader": [], "broadMatch": "Marketing"},
         {"id": "B", "since": 2, "label": "b", "text": "b.", "broader": ["A"], "broadMatch": "Marketing"},
-        {"id": "C", "since": 1, "label": "c", "text": "c.", "broader": ["A"], "broadMatch": "Advertising", "linked": {"A": 3}}]}"#;
+        {"id": "C", "since": 1, "label": "c", "text": "c.", "broader": ["A"], "broadMatch": "Advertising", "linked": {"A": 3}},
+        {"id": "F", "since": 3, "label": "f", "text": "f.", "broader": ["B"], "broadMatch": "Advertising"}]}"#;
     let all = Purposes::from_json(scheme).unwrap();
     let seen: Vec<bool> = (1..=3).map(|v| all.covers(&w("A"), &w("B"), v)).collect();
     assert_eq!(seen, [false, true, true]);
     let linked: Vec<bool> = (1..=3).map(|v| all.covers(&w("A"), &w("C"), v)).collect();
     assert_eq!(linked, [false, false, true]);
     assert!(all.covers("https://w3id.org/dpv#Advertising", &w("C"), 1));
+    // A chain is as young as its youngest link.
+    let chained: Vec<bool> = (1..=3).map(|v| all.covers(&w("A"), &w("F"), v)).collect();
+    assert_eq!(chained, [false, false, true]);
+}
+
+#[test]
+fn a_policy_permits_by_the_scheme_that_was_shown() {
+    let scheme = r#"{"version": 2, "concepts": [
+        {"id": "A", "since": 1, "label": "a", "text": "a.", "broader": [], "broadMatch": "Marketing"},
+        {"id": "B", "since": 2, "label": "b", "text": "b.", "broader": ["A"], "broadMatch": "Marketing"}]}"#;
+    let profile = Profile::with(Purposes::from_json(scheme).unwrap(), true);
+    let policy = |version: u32, kind: &str, agreed: &str| {
+        let other = r#"{"action": "use", "target": "urn:e"}"#;
+        let rule = format!(r#"{{"action": "use", "target": "urn:e", "constraint": {{"leftOperand": "purpose", "operator": "isA", "rightOperand": "{}"}}}}"#, w(agreed));
+        let rules = if kind == "permission" { format!(r#""permission": [{rule}]"#) } else { format!(r#""permission": [{other}], "prohibition": [{rule}]"#) };
+        compile(&parse(format!(r#"{{"uid": "urn:p", "purposeVersion": {version}, {rules}}}"#).as_bytes()).unwrap(), &profile)
+    };
+    let later = w("B");
+    let request = Request { purpose: Some(&later), ..full() };
+    // Version, kind, permitted: what came later is not permitted by an old consent, and is prohibited by an old prohibition.
+    for (version, kind, allow) in [(1, "permission", false), (2, "permission", true), (1, "prohibition", false), (2, "prohibition", false)] {
+        assert_eq!(policy(version, kind, "A").unwrap().decide(&request).allow, allow, "{version} {kind}");
+    }
+    assert_eq!(policy(1, "permission", "B").unwrap_err()[0].code, "policy-unknown-purpose");
+    assert!(policy(2, "permission", "B").unwrap().decide(&request).allow);
 }
 
 #[test]
