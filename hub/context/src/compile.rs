@@ -120,6 +120,9 @@ struct Processing<'a> {
 /// How many terms may be defined one through the other: a bound on the stack.
 const CHAIN: usize = 32;
 
+/// How long an IRI may be: short names must not blow a document up beyond measure.
+const IRI_BYTES: usize = 2048;
+
 pub(crate) fn is_keyword(text: &str) -> bool {
     matches!(
         text,
@@ -166,6 +169,9 @@ impl Active {
         if let Some(Value::String(vocab)) = map.get("@vocab") {
             let full = self.expand(vocab).into_owned();
             let full = if full.contains(':') { full } else { resolve(self.base.as_deref(), &full) };
+            if full.len() > IRI_BYTES {
+                return bad("@vocab", "its IRI is too long");
+            }
             self.vocab = Some(full.into());
         }
         let mut doing = Processing { active: self, local: map, progress: std::collections::HashMap::new(), mode, from, origin, protected, depth: 0 };
@@ -273,6 +279,9 @@ impl Processing<'_> {
         self.depth += 1;
         let term = self.definition(name, value)?;
         self.depth -= 1;
+        if term.iri.as_ref().is_some_and(|iri| iri.len() > IRI_BYTES) {
+            return self.bad(name, "its IRI is too long");
+        }
         if let Some(previous) = previous.filter(|p| p.protected && !self.mode.overriding) {
             let same = Term { protected: true, origin: 0, ..term.clone() } == Term { protected: true, origin: 0, ..previous.clone() };
             if !same {

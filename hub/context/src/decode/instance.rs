@@ -2,7 +2,7 @@
 
 use super::value::{expanded, is_marker};
 use super::members::{Parts, clause, comma, members, name_of, quoted, value};
-use super::{Decoded, Form, Halt, Nulls, Options, fault, geo};
+use super::{Decoded, Form, Halt, Nulls, Options, bounded, fault, geo};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::names::{Distinct, Member};
@@ -68,6 +68,7 @@ pub(super) fn all(
     out: &mut String,
     mut note: impl FnMut(&str, Span, &Written) -> Decoded<()>,
 ) -> Decoded<()> {
+    bounded(out)?;
     let mut one = |item: Item<'_, '_>, out: &mut String| -> Decoded<Option<Span>> {
         let start = out.len();
         let written = single(context, item, options, out)?;

@@ -2,7 +2,7 @@
 
 use super::instance::Written;
 use super::value::{expanded, is_marker};
-use super::{Decoded, Halt, Nulls, Options, fault, geo};
+use super::{Decoded, Halt, Nulls, Options, bounded, fault, geo};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::tape::Item;
@@ -119,6 +119,7 @@ pub(super) fn one_or_many(
     }
     out.push('[');
     for (i, part) in item.items().enumerate() {
+        bounded(out)?;
         if i > 0 {
             out.push(',');
         }

@@ -22,6 +22,14 @@ pub const DEPTH: usize = 64;
 /// How large a document may be that needs the general processor, which is slow.
 const ODD_BYTES: usize = 256 * 1024;
 
+/// How large the expanded form of one document may get: names grow when they are expanded.
+const EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Refuses to write on when the expanded form gets too large.
+fn bounded(out: &str) -> Decoded<()> {
+    if out.len() > EXPANDED_BYTES { fault(Fault::Json, "5.5.4", "the expanded document is too large") } else { Ok(()) }
+}
+
 /// Which representation a document is in. Normalized and concise are told apart by themselves, Attribute by Attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {

@@ -1,6 +1,6 @@
 //! Values: copied as they are, with the names inside expanded.
 
-use super::{Decoded, Nulls, fault};
+use super::{Decoded, Nulls, bounded, fault};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::names::Distinct;
@@ -74,6 +74,7 @@ fn object(context: &Context, item: Item<'_, '_>, nulls: Nulls, out: &mut String)
                 }
             }
             _ => {
+                bounded(out)?;
                 let iri = expand_key(context, key, name.clone());
                 out.push('"');
                 write::content(out, &iri);

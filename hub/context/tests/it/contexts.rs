@@ -137,6 +137,7 @@ fn wrong_contexts_are_bad_request_data() {
         json!({"x": {"@id": "https://x.example/", "@type": "@set"}}),
         json!({"x": {"@id": "https://x.example/", "@container": "@bag"}}),
         json!({"@version": 1.0}),
+        json!({"x": format!("https://x.example/{}", "x".repeat(3000))}),
         json!([{"x": {"@id": "https://x.example/", "@protected": true}}, {"x": "https://y.example/"}]),
     ] {
         let e = error(&contexts, &value);
