@@ -1,16 +1,15 @@
 //! Changes of consents: one [`Batch`] for each, with all that follows from it, so that a crash leaves no half of it.
 
-use crate::book::{ENVELOPE, MAX_ROWS, EVENT, GRANT, GrantRow, HUB, MARK, OF, RECORD, STATUS, TERMS, all, join, list_name, write_row};
+use crate::book::{ENVELOPE, EVENT, GRANT, GrantRow, HUB, MARK, OF, RECORD, STATUS, TERMS, all, join, list_name, write_row};
 use crate::envelope::{ConsentPointer, StatusEntry, StatusPointer};
 use crate::fault;
 use crate::grant::{Opening, StatusIndexes};
 use crate::{
-    Actor, ActorRole, Binding, Change, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, Envelope, EnvelopeClaims, Evidence, EvidenceKind,
-    Folded, Guardianship, OnWithdrawal, Pids, Registry, State, StatusList, StatusPurpose, StoredEnvelope, compile, fold,
+    ActorRole, Binding, Change, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, Envelope, EnvelopeClaims, Folded, Guardianship, Note,
+    OnWithdrawal, Registry, State, StatusList, StatusPurpose, StoredEnvelope, compile, fold,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use waybill_keys::{KeyRing, hex, sha256};
+use waybill_keys::{KeyRing, hex};
 use waybill_model::{DateTime, EnvelopeHash, Iri, TenantId};
 use waybill_store::{Batch, Reader};
 
@@ -76,27 +75,6 @@ impl Applied {
     pub fn changes_visibility(&self) -> bool {
         !(self.opened.is_empty() && self.closed.is_empty() && self.suspended.is_empty() && self.resumed.is_empty())
     }
-}
-
-/// What the store's ledger notes of a change that closes, so that no backup can revive what it closed. Names nobody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
-    /// SHA-256 (hexadecimal) of the record's identifier.
-    pub consent: String,
-    /// Whose store.
-    pub tenant: TenantId,
-    /// The version.
-    pub version: u32,
-    /// The processes.
-    pub pids: Pids,
-    /// What happened to them.
-    pub state: Change,
-    /// When.
-    pub time: DateTime,
-    /// The event.
-    pub eid: String,
-    /// As what its actor acted.
-    pub role: ActorRole,
 }
 
 /// Status lists that a change touches.
@@ -192,16 +170,7 @@ impl ConsentBook {
             let key = join(&[tenant.as_str(), id.as_str(), &event.eid]);
             out.batch.expect_doc(EVENT, &key, None).put_doc(EVENT, &key, write_row(event), None);
             if matches!(event.state, Change::Withdrawn | Change::Revoked | Change::Invalidated | Change::Suspended) {
-                notes.push(Note {
-                    consent: note_name(id),
-                    tenant: tenant.clone(),
-                    version: event.version,
-                    pids: event.pids.clone(),
-                    state: event.state,
-                    time: event.time,
-                    eid: event.eid.clone(),
-                    role: event.by.role,
-                });
+                notes.push(Note::of_event(tenant, event));
             }
             known.push(event.clone());
         }
@@ -217,16 +186,7 @@ impl ConsentBook {
         // A version that was replaced must not come back from a backup either.
         let replaced = out.closed.iter().filter(|closed| closed.state.is_none()).map(|closed| (closed.version, closed.process.clone()));
         for (version, pid) in replaced.collect::<BTreeSet<_>>().into_iter().filter(|(version, _)| *version < folded.version) {
-            notes.push(Note {
-                consent: note_name(id),
-                tenant: tenant.clone(),
-                version,
-                eid: format!("replaced-{version}-{pid}"),
-                pids: Pids::Some(vec![pid]),
-                state: Change::Revoked,
-                time: now,
-                role: ActorRole::Hub,
-            });
+            notes.push(Note::of_replaced(tenant, id, version, pid, now));
         }
         for note in notes.into_iter().filter(|_| !fault::off("consent-ledger")) {
             out.batch.raise_epoch(write_row(&note));
@@ -241,7 +201,7 @@ impl ConsentBook {
         Ok(out)
     }
 
-    fn mark(batch: &mut Batch, key: &str, now: DateTime) {
+    pub(crate) fn mark(batch: &mut Batch, key: &str, now: DateTime) {
         let payload = now.micros().to_be_bytes();
         batch.put_doc(MARK, key, payload, None).put_doc(MARK, HUB, payload, None);
     }
@@ -452,68 +412,6 @@ impl ConsentBook {
         Registry::put_guardian(batch, tenant, guardianship);
         Self::mark(batch, &join(&[tenant.as_str(), guardianship.ward.as_str()]), now);
     }
-
-    /// Closes again, after a restore, what the ledger's `note` says was closed. Nothing when the note is not about a consent, when the
-    /// record is not in the restored state, or when the state is closed already.
-    pub fn reapply(&self, reader: &Reader<'_>, note: &[u8], ring: &KeyRing, now: DateTime) -> Result<Option<Applied>, ConsentError> {
-        let Ok(note) = serde_json::from_slice::<Note>(note) else { return Ok(None) };
-        let mut after: Option<Iri> = None;
-        loop {
-            let page = Self::list(reader, &note.tenant, 1000, after.as_ref().map(Iri::as_str))?;
-            let Some(last) = page.last() else { return Ok(None) };
-            if let Some(record) = page.iter().find(|id| note_name(id) == note.consent) {
-                let versions = Self::versions(reader, &note.tenant, record.as_str())?;
-                // The version that was closed may be younger than the backup: then all that is there is closed.
-                let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Ok(None) };
-                let event = ConsentEvent {
-                    time: note.time,
-                    eid: note.eid,
-                    record: record.clone(),
-                    version: note.version.min(newest.version),
-                    received: now,
-                    pids: note.pids,
-                    state: note.state,
-                    by: Actor { id: newest.subject.id.clone(), role: if note.role == ActorRole::Subject { note.role } else { ActorRole::Hub } },
-                    evidence: Evidence::of(EvidenceKind::Observed),
-                    after: Vec::new(),
-                    validity: None,
-                    reason: Some("closed before the restore; the ledger of closed consents says so".to_owned()),
-                };
-                if Self::events(reader, &note.tenant, record.as_str())?.iter().any(|own| own.eid == event.eid) {
-                    return Ok(None);
-                }
-                let input = Input { tenant: &note.tenant, record, version: None, events: &[event] };
-                return self.change(reader, input, ring, now).map(Some);
-            }
-            after = Some(last.clone());
-        }
-    }
-
-    /// Deletes what is kept of `subject`: records, events, grants and bindings. For after everything of hers was withdrawn and told. The
-    /// envelopes stay, since others hold their names; they do not say whose they were. After the commit, [`Self::purge`].
-    pub fn forget(reader: &Reader<'_>, tenant: &TenantId, subject: &Iri, now: DateTime) -> Result<Batch, ConsentError> {
-        let mut batch = Batch::new();
-        for record in Self::records_of(reader, tenant, subject.as_str())? {
-            let prefix = join(&[tenant.as_str(), record.as_str(), ""]);
-            for space in [RECORD, EVENT] {
-                for doc in reader.docs(space, &prefix, MAX_ROWS, None)? {
-                    batch.delete_doc(space, &doc.key);
-                }
-            }
-            batch.delete_doc(OF, &join(&[tenant.as_str(), subject.as_str(), record.as_str()]));
-        }
-        for row in Self::rows(reader, tenant, subject.as_str())? {
-            batch.delete_doc(GRANT, &row.key(tenant, subject));
-        }
-        Registry::forget(reader, &mut batch, tenant, subject)?;
-        Self::mark(&mut batch, HUB, now);
-        batch.delete_doc(MARK, &join(&[tenant.as_str(), subject.as_str()]));
-        Ok(batch)
-    }
-}
-
-fn note_name(record: &Iri) -> String {
-    hex(&sha256(record.as_str().as_bytes()))
 }
 
 fn on_withdrawal(reader: &Reader<'_>, envelope: &EnvelopeHash) -> Result<OnWithdrawal, ConsentError> {

@@ -16,6 +16,7 @@ mod fold;
 mod grant;
 mod grantdoc;
 mod heartbeat;
+mod ledger;
 mod issue;
 mod manifest;
 mod narrow;
@@ -33,7 +34,7 @@ pub mod envelope;
 pub use ack::{Acknowledgement, Outcome, StoreAnswer};
 pub use book::{ConsentBook, ConsentView, Issuer, StoredEnvelope};
 pub use bundle::{Bundle, Report, Verdict, verify_bundle, verify_bundle_with};
-pub use change::{Applied, Closed, Input, Note};
+pub use change::{Applied, Closed, Input};
 pub use envelope::{ConsentPointer, Envelope, EnvelopeClaims, StatusEntry, StatusPointer};
 pub use error::ConsentError;
 pub use event::{Actor, ActorRole, Change, ConsentEvent, Evidence, EvidenceKind, Pids};
@@ -42,6 +43,7 @@ pub use grant::{Grant, GrantSet, Opening, StatusIndexes, Template, Templates, co
 pub use grantdoc::{DocumentState, GrantDocument, Imported, Named, Observed, Precision, Shared, gone, record_id_of};
 pub use issue::Issue;
 pub use heartbeat::{Heartbeat, Heartbeats};
+pub use ledger::Note;
 pub use manifest::{LeafKey, LeafMatch, Manifest, ManifestBuilder, ManifestClaims, Operation, leaf_hash};
 pub use narrow::is_narrower;
 pub use record::{
