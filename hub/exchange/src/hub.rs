@@ -170,6 +170,11 @@ impl Hub {
         Ok(done)
     }
 
+    /// The secret that what comes into the inbox of `connection` must show: the other end is given it when the hub subscribes there.
+    pub fn inbox_secret(&self, connection: &str) -> String {
+        waybill_keys::b64url(waybill_keys::sha256(&[self.inner.secret.as_slice(), b"inbox", connection.as_bytes()].concat()))
+    }
+
     /// An unguessable identifier `urn:waybill:<kind>:<32 hex digits>`.
     pub(crate) fn fresh_id(kind: &str) -> Iri {
         let text = format!("urn:waybill:{kind}:{}", waybill_keys::hex(&waybill_keys::random::<16>()));

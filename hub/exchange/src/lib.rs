@@ -7,11 +7,14 @@
 mod admit;
 mod consent;
 mod deliver;
+mod desk;
 mod fan;
 mod follow;
+mod govern;
 mod hub;
 mod notice;
 mod read;
+mod restore;
 mod rows;
 mod scan;
 mod withdraw;
@@ -20,7 +23,9 @@ mod write;
 
 pub use admit::{Incoming, Intake, Parcelled};
 pub use consent::Granted;
+pub use desk::{Erasure, Holding};
 pub use follow::NewFollower;
+pub use govern::BasisRoute;
 pub use hub::Hub;
 pub use read::MAX_LIMIT;
 pub use rows::{Behalf, Delivery, Follower, FollowerStatus, Quarantined};

@@ -274,6 +274,12 @@ impl Hub {
         Ok(0)
     }
 
+    /// When each hub was last sent a heartbeat.
+    pub fn beats_sent(&self) -> Vec<(String, DateTime)> {
+        let beats = self.inner.beats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        beats.iter().map(|(hub, at)| (hub.clone(), *at)).collect()
+    }
+
     /// Writes what the journal counted, and seals its segments. Returns 0.
     ///
     /// # Errors

@@ -84,6 +84,19 @@ impl Hub {
         batch.put_entity(tenant, doc);
         let id = doc.id_iri().map_err(|e| Problem::new(ProblemCode("bad-entity-id"), 400, "Bad entity id", e.to_string()))?;
         self.todo_entity(batch, tenant, &id);
+        if !self.governance().bindings.is_empty() {
+            let (hub, tenant_, doc_) = (self.clone(), tenant.clone(), doc.clone());
+            let bound = self
+                .inner
+                .store
+                .read(move |r| {
+                    let mut bound = Batch::new();
+                    hub.bind_by_rules(r, &mut bound, &tenant_, &doc_)?;
+                    Ok(bound)
+                })
+                .await?;
+            batch.absorb(bound);
+        }
         let samples = samples(before, doc, self.inner.clock.now());
         if samples.is_empty() {
             return Ok(());

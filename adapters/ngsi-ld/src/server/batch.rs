@@ -35,6 +35,10 @@ async fn items(call: &Call, read: impl Fn(&Call, Part<'_, '_>, Arc<Context>) -> 
     if let Some(i) = parts.iter().position(|p| !p.is_object()) {
         return Err(not_a_batch("an item is no object").at(format!("/{i}")));
     }
+    // What the headers say wrong, they say for the whole; what an item lacks is the item's affair.
+    if crate::negotiate::context_link(&call.request.headers)?.is_some() && call.is_ld() {
+        return Err(crate::server::call::context_twice());
+    }
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let id = part.get("id").or_else(|| part.get("@id")).and_then(Part::text).map(std::borrow::Cow::into_owned);

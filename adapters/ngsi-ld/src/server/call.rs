@@ -61,6 +61,16 @@ impl Call {
             Some(_) => Err(problem::invalid_request("bad-parameter", "this parameter is true or false").at(name).help("Write true or false.")),
         }
     }
+    /// The version of NGSI-LD that the caller prefers (`Prefer: ngsi-ld=1.6`, clause 6.3.18).
+    pub(super) fn preferred_version(&self) -> Option<&str> {
+        let values = self.request.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
+        values.flat_map(|v| v.split(',')).find_map(|preference| {
+            let (name, value) = preference.split(';').next()?.split_once('=')?;
+            let version = value.trim().trim_matches('"');
+            let plain = !version.is_empty() && version.len() < 12 && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            (name.trim().eq_ignore_ascii_case("ngsi-ld") && plain).then_some(version)
+        })
+    }
     /// The media type of the answer.
     pub(super) fn accept(&self, geo: bool) -> Result<Media, Problem> {
         negotiate::accept(&self.request.headers, geo)
@@ -109,7 +119,7 @@ impl Call {
             return self.link_context().await;
         }
         if negotiate::context_link(&self.request.headers)?.is_some() {
-            return Err(problem::bad_data("context-twice", "a Link header names an @context beside a body of application/ld+json").at("Link").help("Put the @context in the body only."));
+            return Err(context_twice());
         }
         match inside {
             Some(value) => Ok(self.hub.contexts().resolve(&value).await?),
@@ -150,6 +160,10 @@ impl Call {
         let url = negotiate::context_url(self.hub.contexts(), context, &self.request.base_url);
         response.with(header::LINK, negotiate::link_value(&url))
     }
+}
+
+pub(super) fn context_twice() -> Problem {
+    problem::bad_data("context-twice", "a Link header names an @context beside a body of application/ld+json").at("Link").help("Put the @context in the body only.")
 }
 
 /// The tenant that a request names; brokers' clients know two headers for it.

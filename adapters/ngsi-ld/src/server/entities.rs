@@ -10,7 +10,7 @@ use crate::problem;
 use crate::write::{self, MergeOptions, Op, UpdateResult};
 use std::sync::Arc;
 use waybill_context::{Context, Format, Languages, Nulls, default_geometry};
-use waybill_http::{Response, encode_component, header};
+use waybill_http::{HeaderName, Response, encode_component, header};
 use waybill_model::{DateTime, EntityDoc, Iri, Problem};
 use waybill_query::{EntityQuery, TypeSelection};
 
@@ -191,6 +191,9 @@ fn readable(value: &str) -> String {
 fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, mut response: Response) -> Response {
     if shape.wants_link() {
         response = call.with_link(response, &shape.context);
+    }
+    if call.preferred_version() == Some("1.9") {
+        response = response.with(HeaderName::from_static("preference-applied"), "ngsi-ld=1.9");
     }
     if let Some(manifest) = &answer.manifest {
         response = response.with(header::LINK, format!("<{manifest}>; rel=\"https://w3id.org/waybill/ns#manifest\""));

@@ -32,6 +32,7 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
     Ok(warnings.iter().fold(response, |r, w| r.with(WARNING, w)))
 }
 
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const WARNING: HeaderName = HeaderName::from_static("ngsild-warning");
 
 /// What is taken but not done as asked, for the header NGSILD-Warning (clause 6.3.17).
@@ -77,7 +78,12 @@ pub(super) async fn retrieve(call: Call) -> Result<Response, Problem> {
     call.existing_tenant().await?;
     let stored = call.hub.subscription(&call.scope, &id).await?;
     let body = Subscription::from_spec(&stored.spec)?.show(&stored, &context, sys_attrs, call.now());
-    Ok(call.json_ld(200, body, media, &context))
+    let response = call.json_ld(200, body, media, &context);
+    // A subscription is the same in every version (clause 4.3.6.8).
+    Ok(match call.preferred_version() {
+        Some(version) => response.with(PREFERENCE_APPLIED, format!("ngsi-ld={version}")),
+        None => response,
+    })
 }
 
 /// `PATCH /subscriptions/{id}`.

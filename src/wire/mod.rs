@@ -1,5 +1,11 @@
 //! Where the parts meet: the one table of adapters, and the hub put together from a configuration.
 
+mod assemble;
+mod office;
+mod pods;
+mod run;
+mod terms;
+
 use crate::cli::{Doctor, Format};
 use crate::commands::Exit;
 use crate::config::Config;
@@ -8,8 +14,7 @@ use waybill_model::{Problem, ProblemCode};
 
 /// Runs the hub on `config` until it is told to stop. `files` are read again on SIGHUP; none without a file.
 pub fn run(config: Config, files: Vec<PathBuf>) -> Result<Exit, Problem> {
-    let _ = (config, files);
-    Err(not_wired("run"))
+    runtime()?.block_on(run::until_told(config, files))
 }
 
 /// Plays the story on stand-ins; with `script` it ends by itself.
@@ -40,6 +45,13 @@ pub fn backup(data: &Path, to: &Path) -> Result<Exit, Problem> {
 pub fn restore(data: &Path, from: &Path) -> Result<Exit, Problem> {
     let _ = (data, from);
     Err(not_wired("restore"))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Problem::new(ProblemCode("internal-error"), 500, "The program cannot start", e.to_string()))
 }
 
 fn not_wired(what: &str) -> Problem {

@@ -1,0 +1,182 @@
+//! Personal data stores: who watches them, and what is carried out in them.
+
+use crate::config::Config;
+use crate::config::model::{ConnectionKind, Pod};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use url::Url;
+use waybill_consent::{Binding, EvidenceKind, GrantDocument, Observed, Rule, Target, Validity};
+use waybill_context::Contexts;
+use waybill_exchange::{Change, Hub};
+use waybill_http::{Client, Router};
+use waybill_model::{Iri, Principal, Problem, ProblemCode, Scope, TenantId};
+use waybill_port::Grants;
+use waybill_solid::{Account, Evidence, GrantSeen, KnownGrant, PodConfig, PodConnection, PodEvent, Secret, SignIn, SolidConfig, WatchConfig};
+use waybill_store::Batch;
+
+/// Work that goes on while the hub runs.
+pub type Watcher = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Connects the configured pods. Gives the routes they need and the tasks that watch them.
+pub async fn connect(config: &Config, hub: &Hub, client: &Client, contexts: &Contexts, base_url: &str) -> Result<(Router, Vec<Watcher>), Problem> {
+    let (mut router, mut watchers): (Router, Vec<Watcher>) = (Router::new(), Vec::new());
+    for connection in &config.connections {
+        let ConnectionKind::Solid { web_id, issuer, credentials, poll, pods } = &connection.kind else { continue };
+        let prefix = format!("/waybill/solid/{}", waybill_http::encode_component(&connection.name));
+        let public = url(&format!("{base_url}{prefix}/"))?;
+        let settings = SolidConfig {
+            web_id: web_id.clone(),
+            issuer: url(issuer)?,
+            sign_in: match credentials {
+                Some((id, secret)) => SignIn::ClientCredentials { id: id.clone(), secret: Secret::new(secret.expose()) },
+                None => SignIn::ClientIdDocument,
+            },
+            public_url: Some(public.clone()),
+            watch: WatchConfig { poll_seconds: *poll, ..WatchConfig::default() },
+        };
+        let keys: Vec<_> = hub.keys().public_keys().cloned().collect();
+        let key = hub.keys().active_of(waybill_keys::Algorithm::Es256).clone();
+        let account = Arc::new(Account::new(settings, client.clone(), contexts.clone(), Some(key)));
+        router = router.merge(waybill_solid::server::routes(&prefix, &public, &keys, account.webhooks()));
+        for pod in pods {
+            let there = Arc::new(PodConnection::new(format!("{}\u{1f}{}", connection.name, pod.web_id), pod_config(pod)?, account.clone()));
+            hub.add_pod(there.clone());
+            watchers.push(Box::pin(watch(hub.clone(), there, pod.web_id.clone())));
+        }
+    }
+    Ok((router, watchers))
+}
+
+fn url(text: &str) -> Result<Url, Problem> {
+    Url::parse(text).map_err(|e| Problem::new(ProblemCode("bad-url"), 422, "Not a URL", format!("{text}: {e}")))
+}
+
+fn pod_config(pod: &Pod) -> Result<PodConfig, Problem> {
+    let one = |text: &Option<String>| text.as_deref().map(url).transpose();
+    Ok(PodConfig {
+        web_id: pod.web_id.clone(),
+        issuer: one(&pod.issuer)?,
+        consents: one(&pod.consents)?,
+        acknowledgements: one(&pod.acknowledgements)?,
+        resources: pod.resources.iter().map(|r| url(r)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Grants that were taken before. Key: the pod's connection.
+const KNOWN: &str = "pod-known";
+/// Which entity a pod's resource held. Key: the resource.
+const HELD: &str = "pod-entity";
+
+/// Watches a pod for as long as the hub runs, going on from what was taken before.
+async fn watch(hub: Hub, pod: Arc<PodConnection>, web_id: Iri) {
+    let name = pod.connection().to_owned();
+    loop {
+        let key = name.clone();
+        let known = hub.store().read(move |r| r.doc(KNOWN, &key)).await.ok().flatten();
+        let mut known: Vec<KnownGrant> = known.and_then(|d| serde_json::from_slice(&d.payload).ok()).unwrap_or_default();
+        let (tx, mut rx) = mpsc::channel(64);
+        let (watched, start) = (pod.clone(), known.clone());
+        let watching = tokio::spawn(async move { watched.run(start, tx).await });
+        while let Some(event) = rx.recv().await {
+            let changed = remember(&mut known, &event);
+            // What could not be stored is told again by the next watch: it is not noted as known.
+            match take(&hub, &web_id, event).await {
+                Err(problem) if problem.status >= 500 => {
+                    tracing::warn!(code = problem.code, "the pod is watched anew: {}", problem.detail);
+                    break;
+                }
+                Err(problem) => tracing::warn!(code = problem.code, "a grant document is not taken: {}", problem.detail),
+                Ok(()) => {}
+            }
+            if changed {
+                let mut batch = Batch::new();
+                batch.put_doc(KNOWN, &name, serde_json::to_vec(&known).unwrap_or_default(), None);
+                if let Err(e) = hub.store().commit(batch).await {
+                    tracing::warn!("{e}");
+                }
+            }
+        }
+        watching.abort();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn remember(known: &mut Vec<KnownGrant>, event: &PodEvent) -> bool {
+    match event {
+        PodEvent::GrantSeen(seen) => {
+            known.retain(|k| k.url != seen.url);
+            known.push(KnownGrant { url: seen.url.clone(), sha256: seen.sha256, hers: seen.hers });
+            true
+        }
+        PodEvent::GrantGone(gone) => {
+            known.retain(|k| k.url != gone.url);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What the pod showed goes to the consent room or the store; evidence first.
+async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
+    let tenant = TenantId::main();
+    match event {
+        PodEvent::GrantSeen(seen) => grant(hub, &tenant, &seen).await,
+        PodEvent::GrantGone(gone) => match &gone.document {
+            Some(document) if document.hers => grant(hub, &tenant, document).await,
+            _ => hub.grant_document_gone(&tenant, &iri(gone.url.as_str())?).await.map(drop),
+        },
+        PodEvent::EntitySeen { url, entity, losses } => {
+            if !losses.is_empty() {
+                tracing::info!(resource = %url, losses = losses.len(), "an entity came without all of its resource");
+            }
+            let id = iri(entity.id())?;
+            let scope = Scope { principal: Principal::Hub, ..Scope::anonymous(tenant.clone()) };
+            // Bound before it is there: from its first moment it is hers.
+            let binding = Binding {
+                target: Target::Entity(id.clone()),
+                subject: web_id.clone(),
+                validity: Validity::default(),
+                asserted_by: hub.governance().party.clone(),
+                evidence: format!("pod resource {url}"),
+                rule: Rule::All,
+            };
+            hub.bind(&tenant, &binding).await?;
+            hub.modify(&scope, &id, |_| Ok(Change::Put((*entity).clone(), ()))).await?;
+            let mut batch = Batch::new();
+            batch.put_doc(HELD, url.as_str(), id.as_str().as_bytes().to_vec(), None);
+            hub.store().commit(batch).await?;
+            Ok(())
+        }
+        PodEvent::EntityGone { url } => {
+            let key = url.to_string();
+            let held = hub.store().read(move |r| r.doc(HELD, &key)).await?;
+            let Some(id) = held.and_then(|d| String::from_utf8(d.payload).ok()).and_then(|t| Iri::new(t).ok()) else { return Ok(()) };
+            let scope = Scope { principal: Principal::Hub, ..Scope::anonymous(tenant) };
+            hub.modify(&scope, &id, |current| Ok(if current.is_some() { Change::Delete(()) } else { Change::Keep(()) })).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn grant(hub: &Hub, tenant: &TenantId, seen: &GrantSeen) -> Result<(), Problem> {
+    if !seen.hers {
+        return Err(Problem::new(ProblemCode("grant-not-hers"), 422, "Not shown to be hers", "neither a signature nor the access rules show that only she could write it"));
+    }
+    let document = GrantDocument::parse(seen.content())?;
+    let observed = Observed {
+        source: iri(seen.url.as_str())?,
+        etag: seen.etag.clone(),
+        hash: waybill_keys::hex(&seen.sha256),
+        author: seen.subject.clone(),
+        kind: if matches!(seen.evidence, Evidence::Signed { .. }) { EvidenceKind::Signed } else { EvidenceKind::AccessRules },
+        access_rules: seen.evidence.rules_digest(),
+        received: seen.seen_at,
+    };
+    hub.take_grant_document(tenant, &document, &observed).await.map(drop)
+}
+
+fn iri(text: &str) -> Result<Iri, Problem> {
+    Iri::new(text).map_err(|e| Problem::new(ProblemCode("bad-url"), 422, "Not an IRI", e.to_string()))
+}
