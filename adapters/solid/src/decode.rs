@@ -253,7 +253,10 @@ impl<'g> Reader<'g> {
             else {
                 break;
             };
-            let fresh = self.graph.triples_for_subject(cell).fold(false, |fresh, t| self.seen.insert(t.to_string()) || fresh);
+            let mut fresh = false;
+            for triple in self.graph.triples_for_subject(cell) {
+                fresh |= self.seen.insert(triple.to_string());
+            }
             if !fresh || items.len() >= MAX_LIST {
                 self.losses.note(&[name], "a list that is circular or too long");
                 return None;

@@ -8,6 +8,7 @@ mod it {
     mod receiver;
     mod rules;
     mod sign_in;
+    mod stand_in;
     mod watching;
     mod webhook;
     pub mod world;

@@ -141,12 +141,13 @@ pub struct Subscription {
     pub url: Url,
 }
 
-/// The notification services of a storage, as its description says.
-pub async fn subscriptions(session: &Session, storage: &Url) -> Result<Vec<Subscription>, SolidError> {
+/// The notification services of the storage that `resource` lies in, as the storage's description says. The hub must be able to read
+/// `resource`: of others a server tells nothing.
+pub async fn subscriptions(session: &Session, resource: &Url) -> Result<Vec<Subscription>, SolidError> {
     const NOTIFY: &str = "http://www.w3.org/ns/solid/notifications#";
-    let answer = session.send(waybill_http::Method::HEAD, storage, waybill_http::HeaderMap::new(), bytes::Bytes::new()).await?;
-    let described = link(&answer.headers, storage, vocab::REL_STORAGE_DESCRIPTION).ok_or(SolidError::Unsupported("notifications"))?;
-    if described.origin() != storage.origin() {
+    let answer = session.send(waybill_http::Method::HEAD, resource, waybill_http::HeaderMap::new(), bytes::Bytes::new()).await?;
+    let described = link(&answer.headers, resource, vocab::REL_STORAGE_DESCRIPTION).ok_or(SolidError::Unsupported("notifications"))?;
+    if described.origin() != resource.origin() {
         return Err(SolidError::malformed("Link", "the storage is described at another server"));
     }
     let answer = get_public(session.client(), &described, PLAIN_TYPE).await?;
@@ -158,7 +159,7 @@ pub async fn subscriptions(session: &Session, storage: &Url) -> Result<Vec<Subsc
         if let (oxrdf::NamedOrBlankNodeRef::NamedNode(service), TermRef::NamedNode(channel)) = (triple.subject, triple.object) {
             let url = address(service.as_str(), "storage description")?;
             // Somebody else's service would learn what changes in her pod, and when.
-            if url.origin() == storage.origin() {
+            if url.origin() == resource.origin() {
                 out.push(Subscription { channel: channel.as_str().to_owned(), url });
             }
         }

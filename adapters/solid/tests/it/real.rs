@@ -31,7 +31,7 @@ async fn discovery(rules: Rules, test: &str) {
     world.prepare(false).await;
     let pod = world.pod(&world.as_hub, quiet(), None).await;
     assert_eq!(pod.storage().as_str(), world.citizen.pod);
-    assert_eq!(pod.profile().issuers, [world.css.base.clone()]);
+    assert_eq!(pod.profile().issuers, std::slice::from_ref(&world.css.base));
     let connect = |cfg| SolidPod::connect(cfg, world.as_hub.clone(), Contexts::offline(Clock::system()), hooks(None), quiet());
     let foreign = waybill_solid::PodConfig { issuer: Some(url("https://issuer.example/")), ..world.pod_config() };
     assert_eq!(connect(&foreign).await.err(), Some(SolidError::ForeignIssuer));
@@ -80,7 +80,7 @@ async fn resources(rules: Rules, test: &str) {
     let text = String::from_utf8_lossy(&body).into_owned();
     assert!(text.contains('3') && !text.contains('1'), "{text}");
     let (listed, _) = hers.list(&world.at("data/")).await.expect("lists");
-    assert_eq!(listed, [at.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&at));
     hers.delete(&at, If::Always).await.expect("deletes");
     assert_eq!(hers.read(&at, "*/*").await.err(), Some(SolidError::NotFound));
     // The hub has nothing to do here.

@@ -7,10 +7,13 @@ use tokio::net::TcpListener;
 use url::Url;
 use waybill_solid::Webhooks;
 
+/// A call: the webhook's name, `Authorization`, `DPoP`, the body.
+pub type Call = (String, Option<String>, Option<String>, Vec<u8>);
+
 /// The server.
 pub struct Receiver {
     pub base: Url,
-    pub calls: Arc<Mutex<Vec<(String, Option<String>, Option<String>, Vec<u8>)>>>,
+    pub calls: Arc<Mutex<Vec<Call>>>,
     pub hooks: Arc<Webhooks>,
 }
 

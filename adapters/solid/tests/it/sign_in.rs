@@ -81,7 +81,7 @@ impl TokenEndpoint {
         verify_proof(proof, &wanted, now, &ReplayCache::default()).map_err(|e| e.to_string())?;
         let payload = proof.split('.').nth(1).and_then(waybill_keys::unb64url).ok_or("no payload")?;
         let claims: Value = serde_json::from_slice(&payload).map_err(|e| e.to_string())?;
-        if claims["nonce"] != json!("n-1") { Err("no nonce".into()) } else { Ok(()) }
+        if claims["nonce"] == json!("n-1") { Ok(()) } else { Err("no nonce".into()) }
     }
 }
 

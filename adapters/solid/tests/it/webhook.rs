@@ -33,9 +33,9 @@ async fn storage(issuer_key: &Key) -> MockServer {
     for (at, kind, body) in documents {
         Mock::given(method("GET")).and(path(at)).respond_with(ResponseTemplate::new(200).set_body_raw(body, kind)).mount(&server).await;
     }
-    let described = format!("</description>; rel=\"http://www.w3.org/ns/solid/terms#storageDescription\"");
-    let head = ResponseTemplate::new(200).insert_header("Link", described.as_str());
-    Mock::given(method("HEAD")).and(path("/pod/")).respond_with(head).mount(&server).await;
+    let described = "</description>; rel=\"http://www.w3.org/ns/solid/terms#storageDescription\"";
+    let head = ResponseTemplate::new(200).insert_header("Link", described);
+    Mock::given(method("HEAD")).and(path("/pod/consents/")).respond_with(head).mount(&server).await;
     let token = json!({"access_token": "t", "token_type": "DPoP", "expires_in": 600});
     Mock::given(method("POST")).and(path("/token")).respond_with(ResponseTemplate::new(200).set_body_json(token)).mount(&server).await;
     let sender = format!("{own}/sender#me");
@@ -68,6 +68,9 @@ struct Call {
     proof_time: DateTime,
     body: Value,
 }
+
+/// What a forger changes.
+type Change = fn(&mut Call);
 
 impl Call {
     fn genuine(server: &MockServer, key: &Key, at: &str) -> Self {
@@ -129,7 +132,7 @@ async fn every_part_of_a_call_is_checked() {
     let at = hooks.addresses().first().expect("a webhook").to_string();
     let name = at.rsplit('/').next().expect("a name").to_owned();
 
-    let cases: Vec<(&str, fn(&mut Call))> = vec![
+    let cases: [(&str, Change); 15] = [
         ("signed by another key", |c| c.signer = Key::generate(Algorithm::Es256, None, Clock::system().now())),
         ("by another issuer", |c| c.claims["iss"] = json!("https://issuer.example/")),
         ("of another sender", |c| c.claims["webid"] = json!("https://mallory.example/#me")),

@@ -17,7 +17,7 @@ use waybill_solid::{
 };
 
 /// How long anything may take before the test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client that may call this machine.
 pub fn client() -> Client {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The longest a server may take to start.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// Which access rules the server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn http(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> s
         head.push_str("Content-Type: application/json\r\n");
     }
     if let Some(token) = token {
-        head.push_str(&format!("Authorization: CSS-Account-Token {token}\r\n"));
+        head.extend(["Authorization: CSS-Account-Token ", token, "\r\n"]);
     }
     stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
     let mut answer = Vec::new();

@@ -83,16 +83,15 @@ pub fn with_rule(graph: Graph, document: &Url, resource: &Url, agent: &Iri, mode
     let matcher = node(&rule_name(document, agent, "-matcher"))?;
     let target = node(resource.as_str())?;
     let found = graph.subject_for_predicate_object(vocab::ACP_RESOURCE, &target).map(NamedOrBlankNodeRef::into_owned);
-    let root = match found {
-        Some(root) => root,
-        None => {
-            let mut name = document.clone();
-            name.set_fragment(Some("root"));
-            let root = NamedOrBlankNode::from(node(name.as_str())?);
-            graph.insert(&Triple::new(root.clone(), vocab::RDF_TYPE, vocab::ACP_ACCESS_CONTROL_RESOURCE));
-            graph.insert(&Triple::new(root.clone(), vocab::ACP_RESOURCE, target));
-            root
-        }
+    let root = if let Some(root) = found {
+        root
+    } else {
+        let mut name = document.clone();
+        name.set_fragment(Some("root"));
+        let root = NamedOrBlankNode::from(node(name.as_str())?);
+        graph.insert(&Triple::new(root.clone(), vocab::RDF_TYPE, vocab::ACP_ACCESS_CONTROL_RESOURCE));
+        graph.insert(&Triple::new(root.clone(), vocab::ACP_RESOURCE, target));
+        root
     };
     graph.insert(&Triple::new(root.clone(), vocab::ACP_ACCESS_CONTROL, control.clone()));
     if resource.path().ends_with('/') {

@@ -167,8 +167,9 @@ impl SolidPod {
             other => other?,
         };
         let answer = self.get(&url, PLAIN_TYPE, None).await;
-        // ACP says so on the resource's link (`acp#AccessControlResource`); where it does not, the usual ending does.
-        let dialect = said.unwrap_or(if url.path().ends_with(".acr") { Dialect::Acp } else { Dialect::Wac });
+        // A server with ACP says so on the rules' own link (`acp#AccessControlResource`); where it does not, the usual ending does.
+        let ending = url.path().rsplit_once('.').map(|(_, ending)| ending);
+        let dialect = said.unwrap_or(if ending == Some("acr") { Dialect::Acp } else { Dialect::Wac });
         match answer {
             Ok(Some(found)) => {
                 let graph = parse_turtle(&found.body, url.as_str(), "access rules")?;
@@ -377,7 +378,7 @@ fn collect(snapshot: &mut AccessSnapshot, rules: &[Rule]) {
 /// The fragment that marks a rule of the hub for `agent`.
 fn rule_name(document: &Url, agent: &Iri, part: &str) -> String {
     let digest = waybill_keys::sha256(agent.as_str().as_bytes());
-    let short: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+    let short = waybill_keys::hex(&digest[..8]);
     let mut url = document.clone();
     url.set_fragment(Some(&format!("waybill-{short}{part}")));
     url.into()

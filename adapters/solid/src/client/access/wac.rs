@@ -116,7 +116,7 @@ fn digest(graph: &Graph, document: &Url) -> String {
     let marker = format!("{document}#copied");
     let own = |subject: &str| subject == marker || is_ours(document, subject);
     let text = write_turtle(&without_subjects(graph.clone(), own));
-    waybill_keys::b64url(&waybill_keys::sha256(&text))
+    waybill_keys::b64url(waybill_keys::sha256(&text))
 }
 
 fn without_subjects(mut graph: Graph, which: impl Fn(&str) -> bool) -> Graph {

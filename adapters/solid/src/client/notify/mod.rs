@@ -172,7 +172,7 @@ impl Channels {
 
     async fn begin(&mut self, topic: &Url, now: DateTime) -> Result<Held, SolidError> {
         if self.offered.is_none() {
-            self.offered = Some(subscriptions(self.pod.session(), self.pod.storage()).await?);
+            self.offered = Some(subscriptions(self.pod.session(), self.pod.consents()).await?);
         }
         let offered = self.offered.as_deref().unwrap_or_default();
         let service = |kind: &str| offered.iter().find(|s| s.channel == kind).map(|s| s.url.clone());
