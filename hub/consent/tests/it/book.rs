@@ -78,7 +78,7 @@ fn telling_the_same_again_changes_nothing() {
     let hub = Hub::new();
     hub.change(Some(&record()), &[given()], 1);
     let again = hub.plan(Some(&record()), &[ConsentEvent { received: t(50), ..given() }], 50).expect("a change");
-    assert!(!again.changes_visibility() && again.batch.len() < 1);
+    assert_eq!((again.changes_visibility(), again.batch.len()), (false, 0));
     for eid in ["", "a b", "a\u{1f}b", &"x".repeat(129)] {
         assert!(matches!(hub.plan(None, &[event(eid, 1, Change::Renewed, t(0))], 50), Err(ConsentError::Schema { .. })), "{eid:?}");
     }
