@@ -215,7 +215,7 @@ impl<'c> Inverse<'c> {
         }
         let found = match value {
             Some(value) if value.get("@list").is_some() => {
-                let (kind, wanted) = self.list(value.get("@list")?)?;
+                let (kind, wanted) = self.list(value.get("@list")?);
                 let kind = if value.get("@list")?.items().next().is_none() { "@any" } else { kind };
                 self.select(iri, &[LIST, 0], kind, &[&wanted, "@none", "@any"])
             }
@@ -244,24 +244,22 @@ impl<'c> Inverse<'c> {
     }
 
     /// What the items of a list have in common.
-    fn list(&self, list: Item<'_, '_>) -> Option<(&'static str, String)> {
+    fn list(&self, list: Item<'_, '_>) -> (&'static str, String) {
         if list.items().next().is_none() {
-            return Some(("@language", self.default_language.clone()));
+            return ("@language", self.default_language.clone());
         }
         let (mut language, mut kind): (Option<String>, Option<String>) = (None, None);
         for item in list.items() {
-            let (mut item_language, mut item_kind) = ("@none".to_owned(), "@none".to_owned());
-            if item.get("@value").is_some() {
-                if let Some(tag) = item.get("@language").and_then(Item::text) {
-                    item_language = tag.to_lowercase();
-                } else if let Some(of) = item.get("@type").and_then(Item::text) {
-                    item_kind = of.into_owned();
-                } else {
-                    item_language = "@null".to_owned();
-                }
+            let none = || "@none".to_owned();
+            let (item_language, item_kind) = if item.get("@value").is_none() {
+                (none(), "@id".to_owned())
+            } else if let Some(tag) = item.get("@language").and_then(Item::text) {
+                (tag.to_lowercase(), none())
+            } else if let Some(of) = item.get("@type").and_then(Item::text) {
+                (none(), of.into_owned())
             } else {
-                item_kind = "@id".to_owned();
-            }
+                ("@null".to_owned(), none())
+            };
             match &language {
                 None => language = Some(item_language),
                 Some(held) if *held != item_language && item.get("@value").is_some() => language = Some("@none".to_owned()),
@@ -274,8 +272,8 @@ impl<'c> Inverse<'c> {
             }
         }
         match kind.filter(|k| k != "@none") {
-            Some(kind) => Some(("@type", kind)),
-            None => Some(("@language", language.unwrap_or_else(|| "@none".to_owned()))),
+            Some(kind) => ("@type", kind),
+            None => ("@language", language.unwrap_or_else(|| "@none".to_owned())),
         }
     }
 }

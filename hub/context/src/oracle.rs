@@ -36,7 +36,7 @@ pub(crate) fn core_context() -> &'static Context {
 /// Expands a document; its top-level `@context` is ignored, `context` acts.
 pub(crate) fn expand(text: &str, context: &Context) -> Result<String, String> {
     let document = with_context(text, context)?;
-    let expanded = at_once(document.expand(loader()))?.map_err(|e| e.to_string())?;
+    let expanded = at_once(document.expand(loader()))?.map_err(|e| named(e.code()))?;
     let mut out = String::from("[");
     for (i, object) in expanded.into_iter().enumerate() {
         if i > 0 {
@@ -56,7 +56,7 @@ pub(crate) fn compact(text: &str, context: &Context) -> Result<String, String> {
     let local = json_ld::syntax::Context::try_from_json(local).map_err(|e| e.to_string())?;
     let reference = RemoteContextReference::Loaded(RemoteDocument::new(None, None, local));
     let document: RemoteDocument = RemoteDocument::new(None, None, document);
-    let mut compacted = at_once(document.compact(reference, loader()))?.map_err(|e| e.to_string())?;
+    let mut compacted = at_once(document.compact(reference, loader()))?.map_err(|e| named(e.code()))?;
     if let Value::Object(object) = &mut compacted {
         object.remove("@context").for_each(drop);
     }
@@ -89,6 +89,11 @@ fn with_context(text: &str, context: &Context) -> Result<RemoteDocument, String>
         }
     }
     Ok(RemoteDocument::new(None, None, document))
+}
+
+/// The JSON-LD specification's name of an error; the processor's own text may quote the document.
+fn named(code: json_ld::syntax::ErrorCode) -> String {
+    format!("the JSON-LD processor says: {}", code.as_str())
 }
 
 /// Runs a future that loads nothing, so that it never has to wait.
