@@ -89,6 +89,7 @@ pub struct QueryTexts {
     pub order_by: Option<String>,
     pub order_from: Option<String>,
     pub order_geometry: Option<String>,
+    pub collation: Option<String>,
 }
 
 impl QueryTexts {
@@ -107,10 +108,9 @@ impl QueryTexts {
         query.datasets = self.dataset_id.as_deref().map(DatasetIds::parse).transpose()?.unwrap_or_default();
         if let Some(text) = &self.order_by {
             let from = self.order_from.as_deref().map(|c| Geometry::parse(self.order_geometry.as_deref().unwrap_or("Point"), c)).transpose()?;
-            query.order = Some(OrderBy::parse(text, from, &x)?);
-        }
-        if query.q.as_ref().is_some_and(Q::follows_links) || query.projection.is_nested() {
-            return Err(problem::bad_data("linked-without-join", "the query goes into linked entities, and `join` was not asked").at("join").help("Query the linked entities by themselves."));
+            let mut order = OrderBy::parse(text, from, &x)?;
+            order.collated = self.collation.is_some();
+            query.order = Some(order);
         }
         Ok(query)
     }
@@ -189,16 +189,11 @@ pub(crate) fn query_body(body: &Value) -> Result<QueryTexts, Problem> {
     if map.contains_key("temporalQ") || map.contains_key("aggrParams") {
         return Err(wrong("/temporalQ", "a temporal query is for the temporal interface"));
     }
-    if map.get("joinLevel").is_some_and(|l| l.as_u64().is_none_or(|n| n == 0)) {
-        return Err(wrong("/joinLevel", "this is a whole number, greater than 0"));
-    }
     if let Some(csf) = text("csf")? {
         Q::parse(&csf, &waybill_query::NoContext).map_err(|e| Problem::from(e).at("/csf"))?;
     }
-    for name in ["join", "csf"] {
-        if map.get(name).is_some_and(|v| v.as_str() != Some("@none")) {
-            return Err(problem::not_supported("not-offered", format!("this hub does not offer `{name}` in a query")).at(format!("/{name}")));
-        }
+    if map.contains_key("csf") {
+        return Err(problem::not_supported("not-offered", "this hub does not offer `csf` in a query").at("/csf"));
     }
     let mut out = QueryTexts { q: text("q")?, scope_q: text("scopeQ")?, attrs: list("attrs")?, pick: list("pick")?, omit: list("omit")?, ..QueryTexts::default() };
     out.dataset_id = list("datasetId")?;
@@ -221,6 +216,7 @@ pub(crate) fn query_body(body: &Value) -> Result<QueryTexts, Problem> {
         };
         if let Some(tag) = order_text("collation")? {
             crate::server::entities::collation(&tag, "/ordering/collation")?;
+            out.collation = Some(tag);
         }
         out.order_by = match order.get("orderBy") {
             Some(Value::Array(items)) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),

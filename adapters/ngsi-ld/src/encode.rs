@@ -61,7 +61,15 @@ impl Shape {
         }
     }
 
-    fn place(&self) -> ContextPlace {
+    /// One Entity as JSON text, its @context where `place` says.
+    pub(crate) fn text(&self, doc: &EntityDoc, place: ContextPlace) -> String {
+        let mut out = Vec::with_capacity(doc.text().len());
+        self.write(doc, place, &mut out);
+        // INVARIANT: the encoder writes UTF-8.
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    pub(crate) fn place(&self) -> ContextPlace {
         if self.wants_link() { ContextPlace::Outside } else { ContextPlace::Body }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod entities;
 pub mod hub;
 pub mod inbox;
 pub(crate) mod info;
+pub(crate) mod join;
 pub(crate) mod subscriptions;
 
 use crate::problem;

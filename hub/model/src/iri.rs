@@ -53,6 +53,9 @@ impl Iri {
         if text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')) {
             return Some("it holds a space, a control character or one of <>\"{}|\\^`");
         }
+        if text.chars().any(invisible) {
+            return Some("it holds a character that cannot be seen");
+        }
         None
     }
 
@@ -60,6 +63,16 @@ impl Iri {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Characters that show nothing or turn the text around them: two identifiers could look the same. RFC 3987 has none of the
+/// noncharacters and forbids the marks of direction.
+fn invisible(c: char) -> bool {
+    let code = u32::from(c);
+    matches!(code,
+        0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F
+        | 0x2800 | 0x3164 | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF)
+        || code & 0xFFFE == 0xFFFE
 }
 
 impl fmt::Display for Iri {

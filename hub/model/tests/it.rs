@@ -93,7 +93,7 @@ fn iris_are_strict() {
     for good in ["urn:a", "https://é.example/x?y#z", "a+b.c-d:e"] {
         assert!(Iri::is_valid(good), "{good}");
     }
-    for bad in ["", "a", "1a:b", ":b", "a:", "a: b", "a:<b>", "a:b\n"] {
+    for bad in ["", "a", "1a:b", ":b", "a:", "a: b", "a:<b>", "a:b\n", "urn:a\u{202e}b", "urn:a\u{200b}", "urn:\u{feff}a", "urn:a\u{fe0f}", "urn:a\u{e0101}", "urn:a\u{fdd0}", "urn:a\u{1ffff}", "urn:a\u{3164}", "urn:a\u{2800}"] {
         assert!(!Iri::is_valid(bad), "{bad}");
     }
 }

@@ -47,6 +47,8 @@ pub struct OrderBy {
     pub items: Vec<OrderItem>,
     /// From where distances are measured.
     pub from: Option<Geometry>,
+    /// Whether texts are ordered in the manner of the root collation; else by code points.
+    pub collated: bool,
 }
 
 const HELP: &str = "Write names with an optional direction: name,age;desc,location;dist-asc.";
@@ -91,7 +93,7 @@ impl OrderBy {
             items.push(OrderItem { key, direction });
             if !c.eat(",") {
                 c.end(HELP)?;
-                return Ok(Self { items, from });
+                return Ok(Self { items, from, collated: false });
             }
         }
     }
@@ -102,7 +104,8 @@ impl OrderBy {
     }
 
     fn rank(&self, item: &OrderItem, doc: &EntityDoc) -> Rank {
-        let text = |t: &str| Rank::Text(folded(t), t.to_owned());
+        let fold = |t: &str| if self.collated { folded(t) } else { String::new() };
+        let text = |t: &str| Rank::Text(fold(t), t.to_owned());
         let path = match &item.key {
             OrderKey::Id => return text(doc.id()),
             OrderKey::Type => return doc.types().next().map_or(Rank::Missing, text),
@@ -125,7 +128,7 @@ impl OrderBy {
         }
         any_target(path, doc, &DatasetIds::default(), &mut |target| {
             found = match target {
-                Target::Json(raw) => rank_of(raw),
+                Target::Json(raw) => rank_of(raw, &fold),
                 Target::Text(t) | Target::Name(t) | Target::Link(t) => text(&t),
                 Target::Time(at) => Rank::Time(at),
                 Target::Opaque => Rank::Object,
@@ -136,12 +139,12 @@ impl OrderBy {
     }
 }
 
-fn rank_of(raw: &str) -> Rank {
+fn rank_of(raw: &str, fold: &dyn Fn(&str) -> String) -> Rank {
     match json::look(raw) {
         Look::Null => Rank::Null,
         Look::Bool(b) => Rank::Bool(b),
         Look::Number(n) => Rank::Number(Float(n)),
-        Look::Text(t) => Rank::Text(folded(&t), t.into_owned()),
+        Look::Text(t) => Rank::Text(fold(&t), t.into_owned()),
         Look::Array(_) => Rank::Array,
         Look::Object(object) => match json::member(object, "@value").and_then(json::string) {
             Some(t) => DateTime::parse(&t).map_or(Rank::Date(t.into_owned()), Rank::Time),
@@ -177,7 +180,7 @@ impl Ord for Float {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Number(Float),
-    /// Folded first, then as it is.
+    /// Folded first when a collation is asked, then as it is.
     Text(String, String),
     Object,
     Array,

@@ -86,6 +86,14 @@ impl Projection {
             && !self.omit.iter().any(|i| is(i) && i.nested.is_empty())
     }
 
+    /// What is wanted of the Entities that the Relationship `iri` points to.
+    #[must_use]
+    pub fn nested(&self, iri: &str) -> Self {
+        let of = |items: &[ProjectionItem]| items.iter().find(|i| matches!(&i.member, Member::Attribute(name) if name == iri)).map(|i| i.nested.clone());
+        let pick = self.pick.as_deref().and_then(of).filter(|inner| !inner.is_empty());
+        Self { pick, omit: of(&self.omit).unwrap_or_default(), attrs: None }
+    }
+
     /// Whether an item goes into a linked Entity.
     pub fn is_nested(&self) -> bool {
         self.pick.iter().flatten().chain(&self.omit).any(|i| !i.nested.is_empty())

@@ -3,6 +3,7 @@
 use super::call::{Call, keep};
 use super::entities::{creation, deletion, location, page, step};
 use super::hub::{Action, ChangeFn, Report, Step};
+use super::join::Join;
 use crate::decode::{paging, query_body};
 use crate::encode::{Shape, representation};
 use crate::problem;
@@ -202,6 +203,9 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     let body: Value = serde_json::from_str(part.raw()).unwrap_or(Value::Null);
     let texts = query_body(&body)?;
     let mut query = texts.build(&|t| context.expand(t).into_owned())?;
+    let text = |name: &str| body.get(name).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+    let join = Join::read(text("join").as_deref(), text("joinLevel").as_deref(), text("containedBy").as_deref())?;
+    join.check(&query)?;
     paging(&mut query, |name| call.param(name).map(|v| v.map(str::to_owned)), call.flag("count")?)?;
     let local = call.flag("local")? || texts.entities.iter().any(|s| s.types.as_deref() == Some("*"));
     if query.is_too_wide() && !local {
@@ -223,5 +227,5 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     call.existing_tenant().await?;
     let asked = query.clone();
     let answer = call.hub.query(&call.scope, query, keep(&asked.projection)).await?;
-    Ok(page(&call, &shape, &asked, &answer, false))
+    page(&call, &shape, &asked, &answer, &join, false).await
 }

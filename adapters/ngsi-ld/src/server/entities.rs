@@ -3,6 +3,7 @@
 use super::call::{COUNT, Call, keep};
 use super::hub::{Action, Answer, ChangeFn, Report, Step};
 use super::fragment_answer;
+use super::join::{self, Join};
 use crate::decode::{QueryTexts, SelectorTexts, paging, simplified_fragment};
 use crate::encode::{Shape, representation};
 use crate::negotiate::Media;
@@ -76,21 +77,23 @@ fn shape(call: &Call, media: Media, context: Arc<Context>, query: &EntityQuery) 
 
 /// Refuses what the specification has and this hub does not offer, rather than ignore it.
 fn offered(call: &Call) -> Result<(), Problem> {
-    let join = call.param("join")?.filter(|j| *j != "@none");
     if let Some(text) = call.param("csf")? {
         waybill_query::Q::parse(text, &waybill_query::NoContext).map_err(|e| Problem::from(e).at("csf"))?;
     }
     if let Some(tag) = call.param("collation")? {
         collation(tag, "collation")?;
     }
-    let unknown = [("join", join), ("csf", call.param("csf")?)];
-    if let Some((name, _)) = unknown.iter().find(|(_, v)| v.is_some()) {
-        return Err(problem::not_supported("not-offered", format!("this hub does not offer `{name}`")).at(name).help("Leave the parameter out."));
+    if call.param("csf")?.is_some() {
+        return Err(problem::not_supported("not-offered", "this hub does not offer `csf`").at("csf").help("Leave the parameter out."));
     }
     if call.flag("splitEntities")? {
         return Err(problem::not_supported("not-offered", "this hub does not split entities").at("splitEntities"));
     }
     Ok(())
+}
+
+fn joined(call: &Call) -> Result<Join, Problem> {
+    Join::read(call.param("join")?, call.param("joinLevel")?, call.param("containedBy")?)
 }
 
 /// A collation is a language tag (BCP 47). Results are ordered in the manner of the root collation, whatever the language.
@@ -131,9 +134,12 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
         order_by: own("orderBy")?,
         order_from: own("orderFrom")?,
         order_geometry: own("orderGeometry")?,
+        collation: own("collation")?,
     };
     let context = call.link_context().await?;
     let mut query = texts.build(&|t| context.expand(t).into_owned())?;
+    let join = joined(&call)?;
+    join.check(&query)?;
     paging(&mut query, own, call.flag("count")?)?;
     let any_type = texts.entities.iter().any(|s| s.types.as_deref() == Some("*"));
     if any_type && call.param("local")?.is_some() && !call.flag("local")? {
@@ -147,16 +153,17 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     call.existing_tenant().await?;
     let asked = query.clone();
     let answer = call.hub.query(&call.scope, query, keep(&asked.projection)).await?;
-    Ok(page(&call, &shape, &asked, &answer, true))
+    page(&call, &shape, &asked, &answer, &join, true).await
 }
 
 /// A page of Entities with its headers; `links` when the request can be repeated by its address.
-pub(super) fn page(call: &Call, shape: &Shape, query: &EntityQuery, answer: &Answer, links: bool) -> Response {
-    let mut response = entity_headers(call, shape, answer, Response::bytes(200, shape.media.as_str(), shape.many(&answer.docs)));
+pub(super) async fn page(call: &Call, shape: &Shape, query: &EntityQuery, answer: &Answer, join: &Join, links: bool) -> Result<Response, Problem> {
+    let body = if join.is_none() { shape.many(&answer.docs) } else { join::body(call, shape, join, &answer.docs, false).await? };
+    let mut response = entity_headers(call, shape, answer, Response::bytes(200, shape.media.as_str(), body));
     if query.count {
         response = response.with(COUNT, answer.total.to_string());
     }
-    if links { page_links(call, response, query, answer.total, shape.media) } else { response }
+    Ok(if links { page_links(call, response, query, answer.total, shape.media) } else { response })
 }
 
 /// The same with Link headers to the pages before and after.
@@ -206,21 +213,23 @@ pub(super) async fn retrieve(call: Call) -> Result<Response, Problem> {
     let media = call.accept(true)?;
     call.params(RETRIEVE_PARAMS)?;
     let id = call.id()?;
-    let join = call.param("join")?.filter(|j| *j != "@none");
-    if join.is_some() {
-        return Err(problem::not_supported("not-offered", "this hub does not offer `join`").at("join").help("Retrieve the linked entities by themselves."));
-    }
     let own = |name: &str| call.param(name).map(|v| v.map(str::to_owned));
     let texts = QueryTexts { attrs: own("attrs")?, pick: own("pick")?, omit: own("omit")?, dataset_id: own("datasetId")?, ..QueryTexts::default() };
     let context = call.link_context().await?;
     let query = texts.build(&|t| context.expand(t).into_owned())?;
+    let join = joined(&call)?;
+    join.check(&query)?;
     let types = call.types(&context)?;
     let shape = shape(&call, media, context, &query)?;
     call.existing_tenant().await?;
     let answer = call.hub.retrieve(&call.scope, &id, keep(&query.projection)).await?;
     let found = answer.docs.first().filter(|doc| types.as_ref().is_none_or(|t| t.matches(doc)) && query.projection.wants(doc));
     let doc = found.ok_or_else(problem::no_entity)?;
-    let response = Response::bytes(200, media.as_str(), shape.one(doc));
+    let body = if join.is_none() { shape.one(doc) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), !join.is_flat()).await? };
+    let mut answer = answer;
+    // What is joined may be personal where the linking entity is not.
+    answer.personal |= !join.is_none();
+    let response = Response::bytes(200, media.as_str(), body);
     Ok(entity_headers(&call, &shape, &answer, response))
 }
 

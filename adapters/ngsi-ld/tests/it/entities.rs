@@ -236,3 +236,37 @@ async fn what_has_ended_is_not_there() {
     assert!(w.get("/entities/urn:ngsi-ld:Building:a").await.expect(200).json().get("expiresAt").is_none());
     assert_eq!(w.get("/entities/urn:ngsi-ld:Building:a?options=sysAttrs").await.expect(200).json()["expiresAt"], body["expiresAt"]);
 }
+
+#[tokio::test]
+async fn linked_entities_are_joined() {
+    let w = World::new().await;
+    let rel = |to: Value| json!({"type": "Relationship", "object": to});
+    let b = json!({"id": "urn:b", "type": "Building", "in": rel(json!("urn:c")), "by": rel(json!(["urn:p", "urn:gone", "urn:q"])), "n": {"type": "Property", "value": 1.5}});
+    let b = b.to_string().replace("1.5", "1.50");
+    w.send("POST", "/ngsi-ld/v1/entities", &[("Content-Type", "application/json")], Some(b.as_bytes())).await.expect(201);
+    w.json("POST", "/entities", &json!({"id": "urn:c", "type": "City", "name": {"type": "Property", "value": "C"}, "in": rel(json!("urn:land")), "has": rel(json!("urn:b"))})).await.expect(201);
+    for id in ["urn:land", "urn:p", "urn:q"] {
+        w.json("POST", "/entities", &json!({"id": id, "type": "T"})).await.expect(201);
+    }
+    let one = w.get("/entities/urn:b?join=inline").await.expect(200);
+    assert!(String::from_utf8_lossy(&one.body).contains("1.50"));
+    let one = one.json();
+    assert_eq!((&one["in"]["entity"]["name"]["value"], one["in"]["entity"]["in"].get("entity")), (&json!("C"), None));
+    assert_eq!(one["by"]["entity"], json!([{"id": "urn:p", "type": "T"}, {"id": "urn:q", "type": "T"}]));
+    let two = w.get("/entities/urn:b?join=inline&joinLevel=2").await.expect(200).json();
+    // What is above is not shown again.
+    assert_eq!((&two["in"]["entity"]["in"]["entity"]["id"], two["in"]["entity"]["has"].get("entity")), (&json!("urn:land"), None));
+    let simple = w.get("/entities/urn:b?join=inline&options=keyValues").await.expect(200).json();
+    assert_eq!((&simple["in"]["name"], &simple["by"]), (&json!("C"), &json!([{"id": "urn:p", "type": "T"}, "urn:gone", {"id": "urn:q", "type": "T"}])));
+    let flat = w.get("/entities?type=Building&join=flat&joinLevel=2").await.expect(200).json();
+    assert_eq!(flat.as_array().expect("an array").iter().map(|e| e["id"].as_str().expect("an id")).collect::<Vec<_>>(), ["urn:b", "urn:p", "urn:q", "urn:c", "urn:land"]);
+    let picked = w.get("/entities/urn:b?join=inline&pick=id,in{name}").await.expect(200).json();
+    assert_eq!(picked, json!({"id": "urn:b", "in": {"type": "Relationship", "object": "urn:c", "entity": {"name": {"type": "Property", "value": "C"}}}}));
+    let omitted = w.get("/entities/urn:b?join=inline&omit=n,by,in{name,has,type}").await.expect(200).json();
+    assert_eq!(omitted["in"]["entity"], json!({"id": "urn:c", "in": rel(json!("urn:land"))}));
+    let contained = w.get("/entities/urn:b?join=inline&containedBy=urn:c").await.expect(200).json();
+    assert_eq!(contained["in"].get("entity"), None);
+    w.get_as("/entities/urn:b?join=inline", "application/geo+json").await.expect(422);
+    let posted = json!({"type": "Query", "entities": [{"type": "Building"}], "join": "inline", "joinLevel": 1});
+    assert_eq!(w.json("POST", "/entityOperations/query", &posted).await.expect(200).json()[0]["in"]["entity"]["id"], "urn:c");
+}

@@ -63,6 +63,18 @@ impl Q {
         linked(&self.root)
     }
 
+    /// How many Relationships it follows one behind the other.
+    pub fn link_depth(&self) -> usize {
+        fn depth(e: &Expr) -> usize {
+            match e {
+                Expr::And(list) | Expr::Or(list) => list.iter().map(depth).max().unwrap_or(0),
+                Expr::Linked { inner, .. } => 1 + depth(inner),
+                Expr::Exists(_) | Expr::Compare(_) => 0,
+            }
+        }
+        depth(&self.root)
+    }
+
     pub(crate) fn candidates(&self) -> Candidates {
         expr_candidates(&self.root)
     }

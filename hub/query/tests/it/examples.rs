@@ -218,6 +218,9 @@ fn projections_keep() {
     let p = Projection::parse(Some("id,power,owner{name,type}"), None, None, &expand).expect("pick");
     assert!(keeps(&p, "power") && keeps(&p, "owner") && !keeps(&p, "name") && p.keeps(&Member::Id) && !p.keeps(&Member::Type));
     assert_eq!((p.depth(), p.is_nested()), (1, true));
+    let inner = p.nested(&expand("owner"));
+    assert!(keeps(&inner, "name") && !keeps(&inner, "power") && inner.keeps(&Member::Type) && !inner.keeps(&Member::Id));
+    assert!(p.nested(&expand("power")).is_all());
     let p = Projection::parse(None, Some("type,power"), None, &expand).expect("omit");
     assert!(!keeps(&p, "power") && keeps(&p, "name") && p.keeps(&Member::Id) && !p.keeps(&Member::Type));
     let p = Projection::parse(None, None, Some("power,nothing"), &expand).expect("attrs");
@@ -258,7 +261,11 @@ fn results_are_ordered() {
     assert_eq!(order("location;dist-asc"), "abcdefgh");
     assert_eq!(order("type,location;dist-desc"), "hgfedcba");
     let mut named = vec![make("z", json!("Zebra")), make("a", json!("Ähre")), make("o", json!("ähre"))];
-    OrderBy::parse("n", None, &expand).expect("orderBy").sort(&mut named);
+    let mut order = OrderBy::parse("n", None, &expand).expect("orderBy");
+    order.sort(&mut named);
+    assert_eq!(named.iter().map(EntityDoc::id).collect::<Vec<_>>(), ["urn:z", "urn:a", "urn:o"]);
+    order.collated = true;
+    order.sort(&mut named);
     assert_eq!(named.iter().map(EntityDoc::id).collect::<Vec<_>>(), ["urn:a", "urn:o", "urn:z"]);
     let parsed = OrderBy::parse("power.observedAt;desc,address[city]", None, &expand).expect("orderBy");
     assert_eq!(parsed.items.iter().map(|i| i.direction).collect::<Vec<_>>(), [Direction::Desc, Direction::Asc]);
