@@ -167,7 +167,9 @@ async fn run(
     let body = match read(body, limit, state.limits.body_timeout).await {
         Ok(body) => body,
         Err((problem, rest)) => {
-            linger(rest);
+            if problem.status == 413 {
+                linger(rest);
+            }
             return Err(problem);
         }
     };

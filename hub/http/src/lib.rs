@@ -21,6 +21,7 @@ mod request;
 mod response;
 mod router;
 mod server;
+mod stall;
 mod tls;
 
 pub use auth::{

@@ -80,7 +80,8 @@ pub(crate) fn deadline(changing: bool) -> Problem {
     };
     Problem::new(DEADLINE, 504, "The answer was not ready in time", detail)
 }
-pub(crate) fn internal() -> Problem {
+/// 500 for a fault of the hub's own.
+pub fn internal() -> Problem {
     Problem::new(INTERNAL, 500, "A fault in the hub", "the hub failed at this request; its log says more")
 }
 pub(crate) fn invalid_token(detail: impl Into<String>) -> Problem {

@@ -6,6 +6,7 @@ use crate::dispatch::{Connection, State, answer};
 use crate::forwarded::Forwarding;
 use crate::metrics::Metrics;
 use crate::router::{RouteError, Router};
+use crate::stall::Stalling;
 use crate::tls::ServerTls;
 use arc_swap::ArcSwap;
 use hyper::service::service_fn;
@@ -35,6 +36,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long a caller may take nothing of an answer before its connection is cut.
+    pub write_timeout: Duration,
     /// How long an answer may take to be made.
     pub deadline: Duration,
     /// How many requests are answered at once.
@@ -52,6 +55,7 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             deadline: Duration::from_mins(1),
             concurrency: 1024,
             connections: 4096,
@@ -123,9 +127,10 @@ impl ServerHandle {
         self.state.table.store(Arc::new(router.build(&self.state.metrics)?));
         Ok(())
     }
-    /// Replaces whom the server knows.
+    /// Replaces whom the server knows. Proofs that were used stay used.
     pub fn replace_authenticator(&self, authenticator: Authenticator) {
-        self.state.authenticator.store(Arc::new(authenticator));
+        let old = self.state.authenticator.load_full();
+        self.state.authenticator.store(Arc::new(authenticator.remembering(&old)));
     }
     /// Takes no more connections, lets open requests end within the drain time, then closes what is left.
     pub async fn stop(self) {
@@ -211,6 +216,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<ServerTls>,
         return;
     }
     let limits = state.limits;
+    let stream = Stalling::new(stream, limits.write_timeout);
     let facts = Arc::new(Connection { peer, local, tls: tls.is_some() });
     let service = service_fn(move |request| {
         let (state, facts) = (state.clone(), facts.clone());

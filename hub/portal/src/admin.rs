@@ -6,7 +6,7 @@ use crate::view::{
 };
 use serde::Serialize;
 use std::pin::Pin;
-use waybill_consent::{Binding, ConsentEvent, ConsentRecord};
+use waybill_consent::{Binding, ConsentEvent, ConsentRecord, Guardianship};
 use waybill_journal::Page;
 use waybill_model::{Iri, Problem, TenantId};
 
@@ -66,6 +66,10 @@ pub trait Admin: Send + Sync {
     fn bind<'a>(&'a self, tenant: &'a TenantId, binding: Binding) -> Answer<'a, String>;
     /// Ends a binding. Answers whether there was one.
     fn unbind<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, bool>;
+    /// Says that somebody acts for somebody else, until a date.
+    fn appoint<'a>(&'a self, tenant: &'a TenantId, guardianship: Guardianship) -> Answer<'a, ()>;
+    /// Whether `guardian` acts for `ward` now.
+    fn acts_for<'a>(&'a self, tenant: &'a TenantId, guardian: &'a Iri, ward: &'a Iri) -> Answer<'a, bool>;
     /// Withdraws everything of a person's, then erases what the hub holds of her: her data, her consents, her key in the journal.
     fn erase<'a>(&'a self, tenant: &'a TenantId, subject: &'a Iri) -> Answer<'a, Erased>;
 

@@ -20,7 +20,19 @@ pub(crate) async fn list(portal: Arc<Portal>, request: Request) -> Result<Respon
 
 /// The consent `id` when it is there and `who` may see it; else the one answer for all that is not.
 async fn seen(portal: &Portal, who: &Who, tenant: &TenantId, id: &Iri) -> Result<ConsentDetail, Problem> {
-    portal.admin.consent(tenant, id).await?.filter(|c| who.may_see(&c.subject)).ok_or_else(nothing)
+    let consent = portal.admin.consent(tenant, id).await?;
+    // What is missing is judged like what is another's, so that the work does not tell them apart either.
+    let subject = consent.as_ref().map_or(id, |c| &c.subject);
+    let may = may_act(portal, who, tenant, subject).await?;
+    consent.filter(|_| may).ok_or_else(nothing)
+}
+
+/// Whether `who` is the operator, the person herself, or somebody who acts for her now.
+async fn may_act(portal: &Portal, who: &Who, tenant: &TenantId, subject: &Iri) -> Result<bool, Problem> {
+    match who {
+        Who::Person(person) if !who.may_see(subject) => portal.admin.acts_for(tenant, person, subject).await,
+        _ => Ok(true),
+    }
 }
 
 pub(crate) async fn show(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
@@ -44,13 +56,15 @@ pub(crate) async fn grant(portal: Arc<Portal>, request: Request) -> Result<Respo
     let id = body.id()?;
     let known = portal.admin.consent(&tenant, &id).await?;
     // Another's record is as good as none for a person; and none of hers can have its name.
-    if known.as_ref().is_some_and(|k| !who.may_see(&k.subject)) {
+    if let Some(known) = &known
+        && !may_act(&portal, &who, &tenant, &known.subject).await?
+    {
         return Err(nothing());
     }
     let grant = body.grant(&who, id, known.as_ref(), &request.base_url, portal.clock.now())?;
     let moved = known.as_ref().is_some_and(|k| k.subject != grant.subject);
-    if !who.may_see(&grant.subject) || moved {
-        return Err(problems::forbidden("a consent is given by the person it is about"));
+    if moved || !may_act(&portal, &who, &tenant, &grant.subject).await? {
+        return Err(problems::forbidden("a consent is given by the person it is about, or by who acts for her"));
     }
     let changed = if grant.record.is_none() && grant.events.is_empty() {
         // She said the same again.

@@ -126,7 +126,7 @@ impl GrantBody {
         }
         let record = ConsentRecord::parse(value.to_string().as_bytes()).map_err(|e| Problem::from(e).at("/record"))?;
         let subject = record.subject.id.clone();
-        let by = Actor { id: subject.clone(), role: ActorRole::Subject };
+        let by = actor(who, &subject);
         let event = event(&Said { id: &id, version: record.version, state: Change::Given, by, stated, now }, self.evidence(who, raw.get()), known);
         Ok(Grant { id, record: Some(record), events: vec![event], subject })
     }
@@ -161,7 +161,8 @@ impl GrantBody {
         };
         let (versions, events) = known.map_or((&[][..], &[][..]), |k| (&k.versions[..], &k.events[..]));
         let imported = document.import(&id, &seen, versions, events)?;
-        let events = imported.events.into_iter().map(|event| ConsentEvent { evidence: evidence.clone(), ..event }).collect();
+        let by = actor(who, &document.subject);
+        let events = imported.events.into_iter().map(|event| ConsentEvent { evidence: evidence.clone(), by: by.clone(), ..event }).collect();
         Ok(Grant { id, record: imported.record, events, subject: document.subject })
     }
 
@@ -175,10 +176,9 @@ impl EndBody {
     pub(crate) fn event(&self, state: Change, who: &Who, known: &ConsentDetail, sent: &[u8], now: DateTime) -> Result<ConsentEvent, Problem> {
         let version = known.newest().map_or(known.state.version, |v| v.version);
         let by = match (who, &self.by) {
-            (Who::Person(_), Some(_)) => return Err(problems::forbidden("a person acts for herself here").at("/by")),
-            (Who::Person(person), None) => Actor { id: person.clone(), role: ActorRole::Subject },
+            (Who::Person(_), Some(_)) => return Err(problems::forbidden("a person acts as herself here").at("/by")),
             (Who::Operator(_), Some(by)) => by.clone(),
-            (Who::Operator(_), None) => Actor { id: known.subject.clone(), role: ActorRole::Subject },
+            (_, None) => actor(who, &known.subject),
         };
         if let Some(unknown) = self.processes.iter().flatten().find(|pid| known.newest().is_none_or(|v| v.process(pid).is_none())) {
             let name: String = unknown.chars().take(60).collect();
@@ -249,6 +249,14 @@ fn event(said: &Said<'_>, evidence: Evidence, known: Option<&ConsentDetail>) -> 
         after: after.unwrap_or_default(),
         validity: None,
         reason: None,
+    }
+}
+
+/// Who decided, when nobody else is named: she herself, or the person who is signed in and acts for her.
+fn actor(who: &Who, subject: &Iri) -> Actor {
+    match who {
+        Who::Person(person) if person != subject => Actor { id: person.clone(), role: ActorRole::Guardian },
+        _ => Actor { id: subject.clone(), role: ActorRole::Subject },
     }
 }
 

@@ -89,6 +89,7 @@ pub fn routes(admin: Arc<dyn Admin>, config: PortalConfig) -> Router {
         .route(Method::GET, "/waybill/v1/bindings", p.on(subjects::list))
         .route_with(Method::POST, "/waybill/v1/bindings", body, p.on(subjects::bind))
         .route(Method::DELETE, "/waybill/v1/bindings/{id}", p.on(subjects::unbind))
+        .route_with(Method::POST, "/waybill/v1/guardianships", body, p.on(subjects::appoint))
         .route(Method::GET, "/waybill/v1/subjects/{subject}/journal", p.on(journal::page))
         .route(Method::DELETE, "/waybill/v1/subjects/{subject}", p.on(subjects::erase));
     let desk = Router::new()

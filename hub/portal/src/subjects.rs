@@ -6,9 +6,9 @@ use crate::strict;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use waybill_consent::{Binding, Rule, Target, Validity};
+use waybill_consent::{Binding, Guardianship, Rule, Target, Validity};
 use waybill_http::{Request, Response, header, problems};
-use waybill_model::{Iri, Problem};
+use waybill_model::{DateTime, Iri, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,6 +65,35 @@ pub(crate) async fn unbind(portal: Arc<Portal>, request: Request) -> Result<Resp
     Who::operator(&request)?;
     let (tenant, key) = (tenant(&request)?, key_param(&request)?);
     if portal.admin.unbind(&tenant, &key).await? { Ok(Response::empty(204)) } else { Err(nothing()) }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AppointBody {
+    ward: Iri,
+    guardian: Iri,
+    #[serde(default)]
+    from: Option<DateTime>,
+    until: DateTime,
+    #[serde(default)]
+    evidence: String,
+}
+
+pub(crate) async fn appoint(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {
+    request.query.only(&[])?;
+    let (operator, tenant) = (Who::operator(&request)?, tenant(&request)?);
+    let body: AppointBody = strict::read(&request)?;
+    let from = body.from.unwrap_or_else(|| portal.clock.now());
+    if from >= body.until {
+        return Err(problems::bad_request("the end must come after the beginning").at("/until"));
+    }
+    if body.ward == body.guardian {
+        return Err(problems::bad_request("nobody is a guardian of oneself").at("/guardian"));
+    }
+    let guardianship =
+        Guardianship { ward: body.ward, guardian: body.guardian, from, until: body.until, asserted_by: operator, evidence: body.evidence };
+    portal.admin.appoint(&tenant, guardianship).await?;
+    Ok(Response::empty(204))
 }
 
 pub(crate) async fn erase(portal: Arc<Portal>, request: Request) -> Result<Response, Problem> {

@@ -31,13 +31,30 @@ pub(crate) struct CallFacts<'a> {
 }
 
 /// Whom the hub knows. The default knows nobody: every caller without credentials is anonymous, every credential is refused.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Authenticator {
+    /// Who calls without credentials, made once.
+    anonymous: Caller,
+    local: Caller,
     tokens: StaticTokens,
     registrations: Vec<Registration>,
     verifier: Option<Arc<TokenVerifier>>,
     loopback_operator: bool,
-    replay: ReplayCache,
+    replay: Arc<ReplayCache>,
+}
+
+impl Default for Authenticator {
+    fn default() -> Self {
+        Self {
+            anonymous: Caller::anonymous(),
+            local: Caller::loopback_operator(),
+            tokens: StaticTokens::default(),
+            registrations: Vec::new(),
+            verifier: None,
+            loopback_operator: false,
+            replay: Arc::default(),
+        }
+    }
 }
 
 /// What a request carries as credentials.
@@ -73,6 +90,12 @@ impl Authenticator {
         self
     }
 
+    /// The same, remembering the proofs that `other` has seen: a new configuration must not make an old proof good again.
+    pub(crate) fn remembering(mut self, other: &Self) -> Self {
+        self.replay = other.replay.clone();
+        self
+    }
+
     /// The caller of a request.
     ///
     /// # Errors
@@ -80,8 +103,8 @@ impl Authenticator {
     /// 503 when the issuer's keys cannot be had.
     pub(crate) async fn authenticate(&self, facts: &CallFacts<'_>, now: DateTime) -> Result<Caller, Problem> {
         match presented(facts.headers)? {
-            Presented::Nothing if self.loopback_operator && is_local(facts) => Ok(Caller::loopback_operator()),
-            Presented::Nothing => Ok(Caller::anonymous()),
+            Presented::Nothing if self.loopback_operator && is_local(facts) => Ok(self.local.clone()),
+            Presented::Nothing => Ok(self.anonymous.clone()),
             Presented::Bearer(token) => match self.tokens.find(token) {
                 Some(caller) => Ok(caller),
                 None => self.by_issuer(token, None, facts, now).await,

@@ -7,8 +7,9 @@ use crate::problems;
 use openidconnect::core::CoreProviderMetadata;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -20,6 +21,10 @@ const SKEW: i64 = 60;
 const FRESH: Duration = Duration::from_hours(1);
 /// The most keys kept of one issuer.
 const MOST_KEYS: usize = 64;
+/// How long a signature that was found good need not be checked again, in seconds. A key that its issuer takes back counts this long.
+const REMEMBERED: i64 = 60;
+/// The most good tokens remembered.
+const MOST_TOKENS: usize = 10_000;
 
 /// An issuer of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +129,15 @@ pub struct VerifiedToken {
     pub claims: Claims,
     /// All of its claims.
     pub all: Value,
+    times: Times,
+}
+
+/// `exp`, `nbf` and `iat`, in seconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Times {
+    expires: f64,
+    not_before: Option<f64>,
+    issued: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +202,8 @@ pub struct TokenVerifier {
     client: Client,
     refetch: Duration,
     issuers: BTreeMap<String, Issuer>,
+    /// Tokens whose signature was found good, by their digest, and when: checking one costs more than answering most requests.
+    good: std::sync::Mutex<HashMap<[u8; 32], (DateTime, Arc<VerifiedToken>)>>,
 }
 
 #[derive(Debug)]
@@ -216,14 +232,36 @@ impl TokenVerifier {
             let name = config.issuer.trim_end_matches('/').to_owned();
             (name, Issuer { config, keys: arc_swap::ArcSwapOption::empty(), fetching: Mutex::default() })
         });
-        Self { client, refetch: config.refetch, issuers: issuers.collect() }
+        Self { client, refetch: config.refetch, issuers: issuers.collect(), good: std::sync::Mutex::default() }
     }
 
-    /// Checks `token`: form, algorithm, issuer, key, signature, audience, times (with 60 s for clocks that differ).
+    /// Checks `token`: form, algorithm, issuer, key, signature, audience, times (with 60 s for clocks that differ). Times are checked at
+    /// every call; the rest is remembered for a minute.
     ///
     /// # Errors
     /// [`TokenError`] naming the first thing that is wrong.
-    pub async fn verify(&self, token: &str, now: DateTime) -> Result<VerifiedToken, TokenError> {
+    pub async fn verify(&self, token: &str, now: DateTime) -> Result<Arc<VerifiedToken>, TokenError> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let known = self.good.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some((at, known)) = known
+            && (0..REMEMBERED).contains(&(now.seconds() - at.seconds()))
+        {
+            known.times.check(now)?;
+            return Ok(known);
+        }
+        let verified = Arc::new(self.verify_anew(token, now).await?);
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if good.len() >= MOST_TOKENS {
+            good.retain(|_, (at, _)| (0..REMEMBERED).contains(&(now.seconds() - at.seconds())));
+            if good.len() >= MOST_TOKENS {
+                good.clear();
+            }
+        }
+        good.insert(digest, (now, verified.clone()));
+        Ok(verified)
+    }
+
+    async fn verify_anew(&self, token: &str, now: DateTime) -> Result<VerifiedToken, TokenError> {
         let compact = Compact::parse(token).ok_or(TokenError::Form)?;
         if algorithm(&compact.head.alg).is_none() && !fault::off("http-token-algorithm") {
             return Err(TokenError::Algorithm);
@@ -240,9 +278,10 @@ impl TokenVerifier {
         if !issuer.config.audiences.iter().any(|wanted| audiences.contains(wanted)) && !fault::off("http-token-audience") {
             return Err(TokenError::Audience);
         }
-        check_times(&claims, now)?;
+        let times = Times { expires: claims.exp, not_before: claims.nbf, issued: claims.iat };
+        times.check(now)?;
         let all = serde_json::from_slice(&compact.payload).map_err(|_| TokenError::Form)?;
-        Ok(VerifiedToken { issuer: issuer.config.issuer.clone(), claims: claims.into_claims(), all })
+        Ok(VerifiedToken { issuer: issuer.config.issuer.clone(), claims: claims.into_claims(), all, times })
     }
 
     async fn check_signature(&self, issuer: &Issuer, compact: &Compact<'_>) -> Result<(), TokenError> {
@@ -346,19 +385,21 @@ impl KeySet {
     }
 }
 
-fn check_times(claims: &RawClaims, now: DateTime) -> Result<(), TokenError> {
-    let numbers = [Some(claims.exp), claims.nbf, claims.iat];
-    if numbers.iter().flatten().any(|n| !n.is_finite()) {
-        return Err(TokenError::Form);
+impl Times {
+    fn check(&self, now: DateTime) -> Result<(), TokenError> {
+        let numbers = [Some(self.expires), self.not_before, self.issued];
+        if numbers.iter().flatten().any(|n| !n.is_finite()) {
+            return Err(TokenError::Form);
+        }
+        let now = now.micros() as f64 / 1e6;
+        if self.expires + SKEW as f64 <= now && !fault::off("http-token-expiry") {
+            return Err(TokenError::Expired);
+        }
+        if [self.not_before, self.issued].iter().flatten().any(|at| at - SKEW as f64 > now) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(())
     }
-    let now = now.micros() as f64 / 1e6;
-    if claims.exp + SKEW as f64 <= now && !fault::off("http-token-expiry") {
-        return Err(TokenError::Expired);
-    }
-    if [claims.nbf, claims.iat].iter().flatten().any(|at| at - SKEW as f64 > now) {
-        return Err(TokenError::NotYet);
-    }
-    Ok(())
 }
 
 impl RawClaims {

@@ -9,18 +9,18 @@ use waybill_model::{Iri, Principal};
 #[derive(Debug, Clone)]
 pub struct StaticToken {
     digest: [u8; 32],
-    person: Option<Iri>,
-    registration: Registration,
+    /// Nothing for a registration that names nobody: its token is good for nothing.
+    caller: Option<Caller>,
 }
 
 impl StaticToken {
     /// The token `secret` of the client `registration` describes (its issuer does not matter).
     pub fn new(secret: &str, registration: Registration) -> Self {
-        Self { digest: Sha256::digest(secret.as_bytes()).into(), person: None, registration }
+        Self::from_digest(Sha256::digest(secret.as_bytes()).into(), registration)
     }
     /// A token known only by its SHA-256.
     pub fn from_digest(digest: [u8; 32], registration: Registration) -> Self {
-        Self { digest, person: None, registration }
+        Self { digest, caller: caller(&registration, None) }
     }
     /// The token `secret` of the operator `name`, in all tenants.
     pub fn operator(secret: &str, name: &str) -> Self {
@@ -29,27 +29,27 @@ impl StaticToken {
     /// The token `secret` of a person, for hubs that give out such tokens themselves (a demo, a clerk's desk).
     pub fn person(secret: &str, person: Iri) -> Self {
         let registration = Registration::new("", "person", Role::Person(super::WebIds::BySubject));
-        Self { person: Some(person), ..Self::new(secret, registration) }
+        Self { digest: Sha256::digest(secret.as_bytes()).into(), caller: caller(&registration, Some(person)) }
     }
+}
 
-    fn caller(&self) -> Option<Caller> {
-        let client: Arc<str> = Arc::from(self.registration.client.as_str());
-        let principal = match (&self.registration.role, &self.person) {
-            (Role::Operator, _) => Principal::Operator(client),
-            (Role::Party(party), _) => Principal::Client { client, party: party.clone() },
-            (Role::Person(_), Some(person)) => Principal::DataSubject(person.clone()),
-            (Role::Person(_), None) => return None,
-        };
-        Some(Caller {
-            principal,
-            party: self.registration.role.party().cloned(),
-            purpose: self.registration.only_purpose(),
-            purposes: self.registration.purposes.clone(),
-            tenants: self.registration.tenants.clone(),
-            agreement: self.registration.agreement.clone(),
-            credential: Credential::Static,
-        })
-    }
+fn caller(registration: &Registration, person: Option<Iri>) -> Option<Caller> {
+    let client: Arc<str> = Arc::from(registration.client.as_str());
+    let principal = match (&registration.role, person) {
+        (Role::Operator, _) => Principal::Operator(client),
+        (Role::Party(party), _) => Principal::Client { client, party: party.clone() },
+        (Role::Person(_), Some(person)) => Principal::DataSubject(person),
+        (Role::Person(_), None) => return None,
+    };
+    Some(Caller {
+        principal,
+        party: registration.role.party().cloned(),
+        purpose: registration.only_purpose(),
+        purposes: registration.purposes.clone(),
+        tenants: registration.tenants.clone(),
+        agreement: registration.agreement.clone(),
+        credential: Credential::Static,
+    })
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl StaticTokens {
                 found = Some(token);
             }
         }
-        found.and_then(StaticToken::caller)
+        found.and_then(|token| token.caller.clone())
     }
 }
 

@@ -190,6 +190,34 @@ async fn claims_must_be_good() {
 }
 
 #[tokio::test]
+async fn a_good_token_is_remembered_and_still_expires() {
+    let signer = Signer::es256("k1");
+    let server = issuer(&[&signer]).await;
+    let uri = server.uri();
+    let verifier = verifier(&uri);
+    let token = signer.token(&claims(&uri));
+    let late = |seconds: i64| DateTime::from_seconds(NOW + seconds);
+    let first = verifier.verify(&token, now()).await.unwrap();
+    let again = verifier.verify(&token, late(59)).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again), "not checked twice within a minute");
+    let anew = verifier.verify(&token, late(61)).await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &anew), "but after it");
+    assert_eq!(verifier.verify(&token, late(-61)).await.map(|_| ()), Err(TokenError::NotYet), "a clock that was set back is no excuse");
+    let short = signer.token(&changed(&uri, json!({"exp": NOW - 30})));
+    assert!(verifier.verify(&short, now()).await.is_ok());
+    assert_eq!(verifier.verify(&short, late(30)).await.map(|_| ()), Err(TokenError::Expired), "remembered, and expired all the same");
+    let (body, signature) = token.rsplit_once('.').unwrap();
+    let forged = format!("{body}.{}", signature.chars().rev().collect::<String>());
+    assert!(verifier.verify(&forged, now()).await.is_err(), "what is remembered is the whole token");
+    server.reset().await;
+    assert_eq!(verifier.verify(&anew_token(&signer, &uri), late(61)).await.map(|_| ()), Ok(()), "known keys go on");
+}
+
+fn anew_token(signer: &Signer, uri: &str) -> String {
+    signer.token(&changed(uri, json!({"jti": "another"})))
+}
+
+#[tokio::test]
 async fn a_discovery_document_of_another_issuer_is_not_believed() {
     let signer = Signer::es256("k1");
     let server = MockServer::start().await;
@@ -359,6 +387,8 @@ async fn a_bound_token_needs_a_fresh_proof_of_its_own_key() {
     assert_eq!(unbound, (401, "invalid-token".to_owned()), "a token that is bound to no key");
     let stolen = get(hub.addr, "/echo/1", &[&format!("Authorization: Bearer {bound}")]).await;
     assert_eq!((stolen.status, stolen.code().as_str()), (401, "invalid-token"), "a bound token as a bearer token");
+    hub.replace_authenticator(Authenticator::closed().with_issuers(verifier(&uri), registrations(&uri)));
+    assert_eq!(by_proof(&hub, &bound, &good).await, refused, "a new configuration does not forget what was used");
     let twice = get(hub.addr, "/echo/1", &[&format!("Authorization: DPoP {bound}"), "DPoP: a.b.c", "DPoP: a.b.c"]).await;
     assert_eq!(twice.code(), "invalid-dpop-proof");
     let none = get(hub.addr, "/echo/1", &[&format!("Authorization: DPoP {bound}")]).await;

@@ -193,6 +193,21 @@ async fn an_answer_that_is_not_ready_in_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn who_never_reads_the_answer_is_cut_off() {
+    let router = Router::new().route(Method::GET, "/large", |_| async { Ok(Response::bytes(200, "image/png", vec![0; 64 * 1024 * 1024])) });
+    let mut config = config();
+    config.limits.write_timeout = Duration::from_millis(100);
+    config.drain = Duration::from_hours(1);
+    let server = started(config, router, Authenticator::closed()).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut first = [0; 1];
+    stream.read_exact(&mut first).await.unwrap();
+    // The stop waits for open connections as long as it may; it ends because this one is cut.
+    tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("the connection is cut");
+}
+
+#[tokio::test]
 async fn garbage_is_refused_and_the_server_goes_on() {
     let server = started(config(), echo_router(), Authenticator::closed()).await;
     let garbage: [&[u8]; 6] = [

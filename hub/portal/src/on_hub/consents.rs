@@ -41,15 +41,14 @@ impl HubAdmin {
     pub(super) async fn list_consents(&self, tenant: &TenantId, subject: Option<&Iri>, paging: &Paging) -> Result<Listing<ConsentSummary>, Problem> {
         let (hub, tenant, subject, paging) = (self.hub.clone(), tenant.clone(), subject.cloned(), paging.clone());
         let read = move |r: &Reader<'_>| {
-            let ids = match &subject {
-                Some(subject) => page_of(ConsentBook::records_of(r, &tenant, subject.as_str()).map_err(told)?, &paging, Iri::to_string),
-                None => {
-                    let mut ids = ConsentBook::list(r, &tenant, paging.limit + 1, paging.after.as_deref()).map_err(told)?;
-                    let more = ids.len() > paging.limit;
-                    ids.truncate(paging.limit);
-                    let next = ids.last().filter(|_| more).map(Iri::to_string);
-                    Listing { items: ids, next }
-                }
+            let ids = if let Some(subject) = &subject {
+                page_of(ConsentBook::records_of(r, &tenant, subject.as_str()).map_err(told)?, &paging, Iri::to_string)
+            } else {
+                let mut ids = ConsentBook::list(r, &tenant, paging.limit + 1, paging.after.as_deref()).map_err(told)?;
+                let more = ids.len() > paging.limit;
+                ids.truncate(paging.limit);
+                let next = ids.last().filter(|_| more).map(Iri::to_string);
+                Listing { items: ids, next }
             };
             let mut items = Vec::with_capacity(ids.items.len());
             for id in &ids.items {

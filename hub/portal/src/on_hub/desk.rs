@@ -49,10 +49,6 @@ pub(super) fn journal_line(text: String) -> Result<JournalLine, Problem> {
     Ok(JournalLine { number: line.record.n, text })
 }
 
-pub(super) fn lost_key() -> Problem {
-    Problem::new(ProblemCode("key-lost"), 500, "The new key is not there", "another change of keys came between")
-}
-
 fn progress_name(progress: Progress) -> &'static str {
     match progress {
         Progress::Told => "told",

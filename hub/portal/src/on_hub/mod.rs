@@ -9,7 +9,7 @@ use crate::view::{
     KeyState, Quarantined, WithdrawalReport,
 };
 use std::sync::{Arc, Mutex};
-use waybill_consent::{Binding, ConsentError, ConsentEvent, ConsentRecord};
+use waybill_consent::{Binding, ConsentError, ConsentEvent, ConsentRecord, Guardianship, Registry};
 use waybill_exchange::Hub;
 use waybill_journal::Page;
 use waybill_model::{DateTime, Iri, Problem, TenantId};
@@ -93,6 +93,14 @@ impl Admin for HubAdmin {
     fn unbind<'a>(&'a self, tenant: &'a TenantId, key: &'a str) -> Answer<'a, bool> {
         Box::pin(self.end_binding(tenant, key))
     }
+    fn appoint<'a>(&'a self, tenant: &'a TenantId, guardianship: Guardianship) -> Answer<'a, ()> {
+        Box::pin(async move { self.hub.appoint(tenant, &guardianship).await })
+    }
+    fn acts_for<'a>(&'a self, tenant: &'a TenantId, guardian: &'a Iri, ward: &'a Iri) -> Answer<'a, bool> {
+        let (tenant, guardian, ward, now) = (tenant.clone(), guardian.clone(), ward.clone(), self.hub.clock().now());
+        let read = move |r: &waybill_store::Reader<'_>| Registry::acts_for(r, &tenant, guardian.as_str(), ward.as_str(), now).map_err(told);
+        Box::pin(async move { Ok(self.hub.store().read(read).await?) })
+    }
     fn erase<'a>(&'a self, tenant: &'a TenantId, subject: &'a Iri) -> Answer<'a, Erased> {
         Box::pin(async move {
             let journal_key = !self.hub.journal().page_of(subject).await.is_ok_and(|page| page.entries.is_empty());
@@ -172,7 +180,7 @@ impl Admin for HubAdmin {
             let algorithm = waybill_keys::Algorithm::parse(algorithm)
                 .ok_or_else(|| waybill_http::problems::bad_request("a key is EdDSA or ES256").at("/algorithm"))?;
             let kid = self.hub.rotate_key(algorithm).await?;
-            self.key_states().into_iter().find(|k| k.kid == kid).ok_or_else(desk::lost_key)
+            self.key_states().into_iter().find(|k| k.kid == kid).ok_or_else(waybill_http::problems::internal)
         })
     }
     fn revoke_key<'a>(&'a self, kid: &'a str) -> Answer<'a, Option<KeyState>> {

@@ -144,3 +144,27 @@ async fn a_person_is_erased_and_the_journal_holds() {
     assert_eq!(value(&world.get(Caller::Operator, "/journal/verify").await)["verdict"], "holds");
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_guardian_acts_for_her_ward_until_the_end() {
+    let world = engine().await;
+    assert_eq!(world.post(Caller::Berta, "/consents", &json!({ "record": record(ANNA) })).await.status, 403);
+    for (body, what) in [
+        (json!({"ward": ANNA, "guardian": BERTA}), "no end"),
+        (json!({"ward": ANNA, "guardian": BERTA, "until": at(0).to_string()}), "no time at all"),
+        (json!({"ward": ANNA, "guardian": ANNA, "until": at(9).to_string()}), "oneself"),
+    ] {
+        assert_eq!(world.post(Caller::Operator, "/guardianships", &body).await.status, 400, "{what}");
+    }
+    let body = json!({"ward": ANNA, "guardian": BERTA, "until": at(100).to_string(), "evidence": "court order 7"});
+    assert_eq!(world.post(Caller::Operator, "/guardianships", &body).await.status, 204);
+    let id = world.granted(Caller::Berta, &json!({ "record": record(ANNA) })).await;
+    let path = format!("/consents/{}", coded(&id));
+    let by = |detail: &Value| detail["events"].as_array().unwrap().iter().map(|e| e["by"].clone()).collect::<Vec<_>>();
+    assert_eq!(by(&value(&world.get(Caller::Anna, &path).await)), [json!({"id": BERTA, "role": "guardian"})]);
+    world.clock.advance_micros(101_000_000);
+    assert_eq!(world.act(Caller::Berta, format!("{path}/withdraw")).await.status, 404, "she acts for her no more");
+    let ended = value(&world.act(Caller::Anna, format!("{path}/withdraw")).await);
+    assert_eq!(process(&ended)["state"], "withdrawn");
+    world.server.stop().await;
+}

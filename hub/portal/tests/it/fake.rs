@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use waybill_consent::{Binding, ConsentEvent, ConsentRecord, Target, fold};
+use waybill_consent::{Binding, ConsentEvent, ConsentRecord, Guardianship, Target, fold};
 use waybill_journal::Page;
 use waybill_model::{Clock, Iri, Problem, ProblemCode, TenantId};
 use waybill_policy::Purposes;
@@ -15,6 +15,7 @@ use waybill_portal::{
 pub struct State {
     pub consents: BTreeMap<(TenantId, Iri), (Vec<ConsentRecord>, Vec<ConsentEvent>)>,
     pub bindings: BTreeMap<(TenantId, String), Binding>,
+    pub guardians: Vec<(TenantId, Guardianship)>,
     pub holders: Vec<(TenantId, Iri, Holder)>,
     pub withdrawals: Vec<(TenantId, WithdrawalReport)>,
     pub quarantine: Vec<(TenantId, Quarantined)>,
@@ -128,6 +129,18 @@ impl Admin for Fake {
         ready(self.state.lock().unwrap().bindings.remove(&(tenant.clone(), key.to_owned())).is_some())
     }
 
+    fn appoint<'a>(&'a self, tenant: &'a TenantId, guardianship: Guardianship) -> Answer<'a, ()> {
+        self.state.lock().unwrap().guardians.push((tenant.clone(), guardianship));
+        ready(())
+    }
+
+    fn acts_for<'a>(&'a self, tenant: &'a TenantId, guardian: &'a Iri, ward: &'a Iri) -> Answer<'a, bool> {
+        let now = self.clock.now();
+        let state = self.state.lock().unwrap();
+        let mut own = state.guardians.iter().filter(|(t, g)| t == tenant && g.guardian == *guardian && g.ward == *ward);
+        ready(own.any(|(_, g)| g.from <= now && now < g.until))
+    }
+
     fn erase<'a>(&'a self, tenant: &'a TenantId, subject: &'a Iri) -> Answer<'a, Erased> {
         let mut state = self.state.lock().unwrap();
         let before = state.consents.len();
@@ -217,7 +230,7 @@ impl Admin for Fake {
         let mut state = self.state.lock().unwrap();
         let now = self.clock.now();
         ready(state.keys.iter_mut().find(|k| k.kid == kid).map(|key| {
-            key.state = "revoked".to_owned();
+            "revoked".clone_into(&mut key.state);
             key.revoked = Some(now);
             key.clone()
         }))
