@@ -203,8 +203,11 @@ pub struct TokenVerifier {
     refetch: Duration,
     issuers: BTreeMap<String, Issuer>,
     /// Tokens whose signature was found good, by their digest, and when: checking one costs more than answering most requests.
-    good: std::sync::Mutex<HashMap<[u8; 32], (DateTime, Arc<VerifiedToken>)>>,
+    good: std::sync::Mutex<Good>,
 }
+
+/// Tokens by their SHA-256, with when each was found good.
+type Good = HashMap<[u8; 32], (DateTime, Arc<VerifiedToken>)>;
 
 #[derive(Debug)]
 struct Issuer {
