@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test`, `tidy`, `bench`, `peers`.
+//! Project tasks: `cargo xtask test`, `tidy`, `bench`, `faults`, `peers`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -18,6 +18,7 @@ Project tasks of Waybill
     cargo xtask test  [--no-faults] [-- ARGS]  set up the peers, check the house rules, run every test, print one summary
     cargo xtask tidy                           check the house rules only
     cargo xtask bench [--json] [--only TEXT]   measure every figure and print it beside its target
+    cargo xtask faults                         turn each defence off and see that its test notices
     cargo xtask peers                          set up the real peers only, and say which are ready
 
 With CI=true a peer that could not be set up is a failure.";
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(rest),
         Some("peers") => Ok(peer::run()),
+        Some("faults") => only_faults(),
         Some("help" | "--help" | "-h") | None => {
             println!("{USAGE}");
             Ok(true)
@@ -44,6 +46,16 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn only_faults() -> Result<bool, String> {
+    let list = faults::load()?;
+    let wrong = faults::run(&list, &[])?;
+    for what in &wrong {
+        println!("{what}");
+    }
+    println!("fault switches: {}, of which {} went wrong", list.len(), wrong.len());
+    Ok(wrong.is_empty())
 }
 
 /// The repository's root, found from this crate's own folder.

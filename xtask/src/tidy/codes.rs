@@ -32,6 +32,23 @@ pub fn explained(house: &House) -> Vec<Breach> {
         .collect()
 }
 
+/// The switches in the code and those in the list are the same.
+pub fn switches(house: &House) -> Vec<Breach> {
+    let listed: BTreeSet<String> = match crate::faults::load() {
+        Ok(faults) => faults.into_iter().map(|f| f.switch).collect(),
+        Err(e) => return vec![Breach(e)],
+    };
+    let mut built: BTreeMap<String, String> = BTreeMap::new();
+    for file in house.rust().filter(|f| (f.starts_with("hub/") || f.starts_with("adapters/") || f.starts_with("src/")) && !f.contains("/tests/")) {
+        for switch in house.text(file).unwrap_or_default().split("off(").skip(1).filter_map(first_literal) {
+            built.entry(switch.to_owned()).or_insert_with(|| file.to_owned());
+        }
+    }
+    let unlisted = built.iter().filter(|(s, _)| !listed.contains(*s)).map(|(s, file)| format!("{file} has the switch `{s}`, for which xtask/faults.toml names no test"));
+    let unbuilt = listed.iter().filter(|s| !built.contains_key(*s)).map(|s| format!("xtask/faults.toml lists `{s}`, which no code has"));
+    unlisted.chain(unbuilt).map(Breach).collect()
+}
+
 /// The kebab-case literal that `text` begins with, white space aside.
 fn first_literal(text: &str) -> Option<&str> {
     let code = text.trim_start().strip_prefix('"')?.split('"').next()?;

@@ -43,6 +43,7 @@ const CHECKS: &[Check] = &[
     ("the time comes from the injected clock", sources::clock),
     ("files stay readable in length", sources::length),
     ("every code that can be said is explained", codes::explained),
+    ("every defence's switch has a test that must notice", codes::switches),
 ];
 
 /// Runs every check and prints the outcome of each. Whether all held.
