@@ -11,6 +11,7 @@ pub mod config;
 pub mod decode;
 pub mod encode;
 mod error;
+mod fault;
 pub mod health;
 mod loss;
 mod rdf;

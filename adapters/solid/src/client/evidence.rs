@@ -92,7 +92,8 @@ pub fn compact_form(document: &[u8]) -> Option<String> {
 
 /// Checks the signature of `compact` by the keys of `profile`.
 pub fn signed(compact: &str, profile: &WebIdProfile, now: DateTime) -> Evidence {
-    match jws::verify(compact, GRANT_TYPE, &ProfileKeys(profile), now) {
+    let keys = ProfileKeys(profile);
+    match jws::verify(compact, GRANT_TYPE, &keys, now) {
         Err(error) => Evidence::Nothing { reason: format!("its signature does not count: {error}") },
         Ok(verified) => match String::from_utf8(verified.payload) {
             Ok(payload) => Evidence::Signed { key: verified.kid, algorithm: verified.header.alg, payload },

@@ -9,6 +9,7 @@ use crate::client::session::Session;
 use crate::config::{PodConfig, WatchConfig};
 use crate::encode::PLAIN_TYPE;
 use crate::error::SolidError;
+use crate::fault;
 use crate::vocab;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -70,7 +71,7 @@ impl SolidPod {
         };
         // What lies outside her storage is not hers, whoever names it.
         let inside = |url: &Url| lies_in(url, &storage) && url.path().ends_with('/');
-        if !inside(&consents) || acknowledgements.as_ref().is_some_and(|url| !inside(url)) {
+        if !(inside(&consents) || fault::off("solid-container-outside")) || acknowledgements.as_ref().is_some_and(|url| !inside(url)) {
             return Err(SolidError::malformed("container", "it is no container in her storage"));
         }
         if cfg.resources.iter().any(|url| !lies_in(url, &storage)) {

@@ -11,6 +11,7 @@ use crate::client::pod::SolidPod;
 use crate::client::resource::{Body, If};
 use crate::encode::PLAIN_TYPE;
 use crate::error::SolidError;
+use crate::fault;
 use crate::rdf::{parse_turtle, write_turtle};
 use oxrdf::Graph;
 use serde::{Deserialize, Serialize};
@@ -129,7 +130,10 @@ impl AccessSnapshot {
     /// Whether only `her` could write the resource. The hub itself (`hub`) is left aside: that it could is its own statement to keep
     /// and no one else's.
     pub fn only(&self, her: &str, hub: &str) -> bool {
-        self.unseen.is_empty() && self.writers.contains(&Agent::One(her.to_owned())) && self.others(her, hub).is_empty()
+        // Rules that do not even name her are not those of her pod.
+        let names_her = self.writers.contains(&Agent::One(her.to_owned()));
+        let seen_whole = self.unseen.is_empty() && names_her;
+        (seen_whole || fault::off("solid-evidence-unseen")) && self.others(her, hub).is_empty()
     }
 
     /// The writers besides her and the hub.
@@ -196,7 +200,7 @@ impl SolidPod {
             Dialect::Wac => {
                 self.add_wac(&mut snapshot, resource, Some(own)).await?;
                 // Who may add to or empty the container could have put the document there.
-                if let Some(container) = parent(resource) {
+                if let Some(container) = parent(resource).filter(|_| !fault::off("solid-evidence-container")) {
                     self.add_wac(&mut snapshot, &container, None).await?;
                 }
             }
