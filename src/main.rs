@@ -5,6 +5,7 @@ mod cli;
 mod codes;
 mod commands;
 mod config;
+mod demo;
 mod wire;
 
 use clap::Parser;

@@ -90,7 +90,7 @@ recipients = ["{GRID}"]
 
 [[route.attribute]]
 name = "activePower"
-share = "exact"
+share = "as-is"
 
 [[agreement]]
 name = "city-b"
@@ -114,7 +114,8 @@ name = "pods"
 kind = "solid"
 web_id = "{pods}hub-a/profile/card#me"
 issuer = "{pods}"
-credentials = {{ id = "{id}", secret = "{secret}" }}
+client_id = "{id}"
+client_secret = "{secret}"
 poll = "1 s"
 
 [[connection.pod]]

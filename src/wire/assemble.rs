@@ -231,7 +231,13 @@ fn authenticator(config: &Config, client: &Client) -> Authenticator {
     }
     let mut registrations = Vec::new();
     for known in &config.clients {
-        let tenants = if known.tenants.is_empty() { Tenants::main_only() } else { Tenants::Only(known.tenants.clone().into()) };
+        let tenants = if known.tenants.is_empty() && known.acts_for == ActsFor::Operator {
+            Tenants::All
+        } else if known.tenants.is_empty() {
+            Tenants::main_only()
+        } else {
+            Tenants::Only(known.tenants.clone().into())
+        };
         let role = match &known.acts_for {
             ActsFor::Party(party) => Role::Party(party.clone()),
             ActsFor::Operator => Role::Operator,

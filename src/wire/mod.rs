@@ -1,6 +1,6 @@
 //! Where the parts meet: the one table of adapters, and the hub put together from a configuration.
 
-mod assemble;
+pub mod assemble;
 mod office;
 mod pods;
 mod run;
@@ -19,8 +19,7 @@ pub fn run(config: Config, files: Vec<PathBuf>) -> Result<Exit, Problem> {
 
 /// Plays the story on stand-ins; with `script` it ends by itself.
 pub fn demo(script: bool) -> Result<Exit, Problem> {
-    let _ = script;
-    Err(not_wired("demo"))
+    runtime()?.block_on(crate::demo::play(script))
 }
 
 /// Verifies a bundle or a tagged entity.

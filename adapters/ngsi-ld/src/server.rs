@@ -9,6 +9,7 @@ pub mod hub;
 pub mod inbox;
 pub(crate) mod info;
 pub(crate) mod join;
+pub(crate) mod purge;
 pub(crate) mod subscriptions;
 
 use crate::problem;
@@ -55,6 +56,7 @@ pub fn routes(hub: Arc<dyn NgsiHub>) -> Router {
     Router::new()
         .route(Method::POST, &v1("/entities"), on(h, entities::create))
         .route(Method::GET, &v1("/entities"), on(h, entities::query))
+        .route(Method::DELETE, &v1("/entities"), on(h, purge::purge))
         .route(Method::PUT, &v1("/entities"), on(h, entities::without_id))
         .route(Method::PATCH, &v1("/entities"), on(h, entities::without_id))
         .route(Method::GET, &v1("/entities/{id}"), on(h, entities::retrieve))

@@ -4,6 +4,9 @@ use crate::client::{Broker, is_retryable};
 use waybill_model::Iri;
 use waybill_port::{BoxFuture, DeliveryError, Source};
 
+/// The header in which what is sent to an inbox shows the inbox's secret. Not `Authorization`: the sender is no client of the hub.
+pub(crate) const INBOX_SECRET: &str = "waybill-inbox";
+
 /// Subscribes at a broker.
 pub struct BrokerSource {
     connection: String,
@@ -37,7 +40,7 @@ impl Source for BrokerSource {
         Box::pin(async move {
             let name = waybill_http::encode_component(if self.label.is_empty() { &self.connection } else { &self.label });
             let id = Iri::new(format!("urn:waybill:subscription:{name}")).map_err(|e| DeliveryError::fatal(e.to_string()))?;
-            let headers = [("Authorization".to_owned(), format!("Bearer {}", self.secret))];
+            let headers = [(INBOX_SECRET.to_owned(), self.secret.clone())];
             self.broker
                 .subscribe(&id, &self.types, &self.inbox, &headers)
                 .await

@@ -4,7 +4,7 @@ use crate::decode::{MAX_NOTICE, compact_jws};
 use crate::encode::{JOSE, SECEVENT, immutable, renewed};
 use waybill_exchange::Hub;
 use waybill_http::{Method, Response, RouteOptions, Router};
-use waybill_model::{EnvelopeHash, Problem, ProblemCode};
+use waybill_model::{EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 
 /// The routes of the hub-to-hub interface.
 ///
@@ -13,7 +13,7 @@ use waybill_model::{EnvelopeHash, Problem, ProblemCode};
 pub fn routes(hub: Hub) -> Router {
     let notices = RouteOptions { max_body: Some(MAX_NOTICE), always: false };
     let (did, env, status, manifest) = (hub.clone(), hub.clone(), hub.clone(), hub.clone());
-    let (events, acks, beats) = (hub.clone(), hub.clone(), hub);
+    let (events, acks, beats, bundles) = (hub.clone(), hub.clone(), hub.clone(), hub);
     Router::new()
         .route(Method::GET, "/.well-known/did.json", move |_| {
             let document = did.key_document();
@@ -36,6 +36,14 @@ pub fn routes(hub: Hub) -> Router {
                 let hash = EnvelopeHash::parse(request.param("hash")).ok_or_else(|| missing("manifest"))?;
                 let found = hub.published_manifest(request.caller.party.as_ref(), hash).await?;
                 found.map(|jws| Response::bytes(200, JOSE, jws).personal()).ok_or_else(|| missing("manifest"))
+            }
+        })
+        .route(Method::GET, "/waybill/bundles/{id}", move |request| {
+            let hub = bundles.clone();
+            async move {
+                let id = Iri::new(request.param("id")).map_err(|_| missing("entity"))?;
+                let scope = request.caller.scope(TenantId::main()).ok_or_else(|| missing("entity"))?;
+                Ok(Response::bytes(200, "application/json", hub.bundle(&scope, &id).await?).personal())
             }
         })
         .route_with(Method::POST, "/waybill/events", notices, move |request| {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod bundle;
 mod consent;
 mod deliver;
 mod desk;

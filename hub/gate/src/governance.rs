@@ -58,6 +58,37 @@ pub struct Agreement {
     pub write: bool,
 }
 
+/// Says who entities of some types are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindRule {
+    /// Expanded types; empty means any.
+    pub types: Vec<Iri>,
+    /// How the person is found.
+    pub by: BindBy,
+    /// Whether, of several persons, each has to agree.
+    pub all: bool,
+    /// What stands as evidence in the binding: the route that says so.
+    pub evidence: String,
+}
+
+/// How the person an entity is about is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BindBy {
+    /// An Attribute names her.
+    Attribute(Iri),
+    /// A path of Relationships leads to the Attribute that names her.
+    Path(Vec<Iri>),
+    /// The identifier has her name in it: what stands between `before` and `after` is put for the `*` in `template`.
+    Id {
+        /// How the identifier begins.
+        before: String,
+        /// How it ends.
+        after: String,
+        /// Her IRI, with a `*`.
+        template: String,
+    },
+}
+
 /// All of it, compiled once at start and on each reload.
 #[derive(Debug, Clone)]
 pub struct Governance {
@@ -69,6 +100,8 @@ pub struct Governance {
     pub classes: Vec<ClassRule>,
     /// Agreements.
     pub agreements: Vec<Agreement>,
+    /// Rules by which data is bound to persons when it is written.
+    pub bindings: Vec<BindRule>,
     /// Grants on other lawful bases than consent.
     pub basis: Vec<Grant>,
     /// After how many seconds without a heartbeat what a sender sent is closed.
@@ -90,6 +123,7 @@ impl Governance {
             base_url: base_url.to_owned(),
             classes: Vec::new(),
             agreements: Vec::new(),
+            bindings: Vec::new(),
             basis: Vec::new(),
             max_stale_seconds: 60,
             purposes: Arc::new(Purposes::bundled()),

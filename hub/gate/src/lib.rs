@@ -17,7 +17,7 @@ mod view;
 mod window;
 
 pub use gate::{Draft, Gate, HOLDER, MANIFEST, Page};
-pub use governance::{Agreement, Class, ClassRule, Governance, HolderClass};
+pub use governance::{Agreement, BindBy, BindRule, Class, ClassRule, Governance, HolderClass};
 pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale};
 pub use onward::{ONWARD, key as onward_key};
 pub use parcel::{Deleted, Parcel};

@@ -271,6 +271,8 @@ impl Eyes<'_> {
                     recipient: Some(Member::only(grant.recipient.as_str())),
                     purpose: Some(purpose.as_str()),
                     time: Some(self.now),
+                    // Nothing was reported of duties; what passing on asks for is asked for then.
+                    duties: Some(&[]),
                     ..Request::new(DISTRIBUTE)
                 };
                 if grant.policy().decide(&request).allow {

@@ -208,6 +208,9 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
     join.check(&query)?;
     paging(&mut query, |name| call.param(name).map(|v| v.map(str::to_owned)), call.flag("count")?)?;
     let local = call.flag("local")? || texts.entities.iter().any(|s| s.types.as_deref() == Some("*"));
+    if query.order.is_some() && !call.hub.orders() {
+        return Err(problem::not_supported("not-offered", "this hub does not order results").at("/ordering").help("Order them yourself."));
+    }
     if query.is_too_wide() && !local {
         return Err(problem::bad_data("query-too-wide", "the query names no type, no attribute and no area").at("/entities").help("Add a type, attrs, q or geoQ."));
     }

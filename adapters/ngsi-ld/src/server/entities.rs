@@ -107,18 +107,15 @@ pub(crate) fn collation(tag: &str, place: &str) -> Result<(), Problem> {
     Err(problem::bad_data("bad-collation", "the collation is no language tag").at(place).help("Write a tag such as und or de."))
 }
 
-/// `GET /entities`.
-pub(super) async fn query(call: Call) -> Result<Response, Problem> {
-    let media = call.accept(true)?;
-    call.params(QUERY_PARAMS)?;
-    offered(&call)?;
+/// The texts of a query by parameters.
+pub(super) fn query_texts(call: &Call) -> Result<QueryTexts, Problem> {
     let own = |name: &str| call.param(name).map(|v| v.map(str::to_owned));
     let ids: Vec<String> = call.param("id")?.into_iter().flat_map(|t| t.split(',')).map(str::to_owned).collect();
     if ids.iter().any(|id| !Iri::is_valid(id)) {
         return Err(problem::bad_data("not-a-uri", "an id is no URI").at("id").help("Give one URI, or several separated by commas."));
     }
     let selector = SelectorTexts { ids, id_pattern: own("idPattern")?, types: own("type")? };
-    let texts = QueryTexts {
+    Ok(QueryTexts {
         entities: if selector == SelectorTexts::default() { Vec::new() } else { vec![selector] },
         q: own("q")?,
         expand_values: own("expandValues")?,
@@ -135,7 +132,16 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
         order_from: own("orderFrom")?,
         order_geometry: own("orderGeometry")?,
         collation: own("collation")?,
-    };
+    })
+}
+
+/// `GET /entities`.
+pub(super) async fn query(call: Call) -> Result<Response, Problem> {
+    let media = call.accept(true)?;
+    call.params(QUERY_PARAMS)?;
+    offered(&call)?;
+    let own = |name: &str| call.param(name).map(|v| v.map(str::to_owned));
+    let texts = query_texts(&call)?;
     let context = call.link_context().await?;
     let mut query = texts.build(&|t| context.expand(t).into_owned())?;
     let join = joined(&call)?;
@@ -146,6 +152,9 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
         return Err(problem::bad_data("wildcard-not-local", "type=* asks for what this hub holds, and local=false for more").at("local").help("Leave local out, or name types."));
     }
     let local = call.flag("local")? || any_type;
+    if query.order.is_some() && !call.hub.orders() {
+        return Err(problem::not_supported("not-offered", "this hub does not order results").at("orderBy").help("Order them yourself."));
+    }
     if query.is_too_wide() && !local {
         return Err(problem::bad_data("query-too-wide", "the query names no type, no attribute and no area").at("query").help("Add type=, attrs=, q= or georel=; or local=true for all that this hub holds."));
     }
@@ -225,7 +234,7 @@ pub(super) async fn retrieve(call: Call) -> Result<Response, Problem> {
     let answer = call.hub.retrieve(&call.scope, &id, keep(&query.projection)).await?;
     let found = answer.docs.first().filter(|doc| types.as_ref().is_none_or(|t| t.matches(doc)) && query.projection.wants(doc));
     let doc = found.ok_or_else(problem::no_entity)?;
-    let body = if join.is_none() { shape.one(doc) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), !join.is_flat()).await? };
+    let body = if join.is_none() { shape.one(doc) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), true).await? };
     let mut answer = answer;
     // What is joined may be personal where the linking entity is not.
     answer.personal |= !join.is_none();
@@ -262,8 +271,8 @@ pub(super) async fn without_id(call: Call) -> Result<Response, Problem> {
     if call.request.path.ends_with('/') {
         return Err(problem::bad_data("not-a-uri", "the path has no id").at("path").help("Name the entity: /ngsi-ld/v1/entities/{id}."));
     }
-    let problem = Problem::new(waybill_model::ProblemCode("method-not-allowed"), 405, "This method is not offered here", "this resource answers GET and POST");
-    Ok(problem::answer(&problem).with(header::ALLOW, "GET, HEAD, OPTIONS, POST"))
+    let problem = Problem::new(waybill_model::ProblemCode("method-not-allowed"), 405, "This method is not offered here", "this resource answers DELETE, GET and POST");
+    Ok(problem::answer(&problem).with(header::ALLOW, "DELETE, GET, HEAD, OPTIONS, POST"))
 }
 
 /// `PUT /entities/{id}`.

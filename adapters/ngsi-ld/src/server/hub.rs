@@ -120,6 +120,10 @@ pub trait NgsiHub: Send + Sync + 'static {
     fn retrieve<'a>(&'a self, scope: &'a Scope, id: &'a Iri, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>>;
     /// The Entities that fit `query`, by identifier unless it asks for another order. Filters, counts and pages see what the caller sees.
     fn query<'a>(&'a self, scope: &'a Scope, query: EntityQuery, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>>;
+    /// Whether [`Self::query`] minds the order that a query asks for.
+    fn orders(&self) -> bool {
+        true
+    }
     /// Changes one Entity; durable when it answers.
     fn modify<'a>(&'a self, scope: &'a Scope, id: &'a Iri, change: ChangeFn) -> BoxFuture<'a, Result<Report, Problem>>;
     /// Changes several Entities, each by itself, those with the same identifier in order.

@@ -48,7 +48,7 @@ impl Join {
             Some(text) => text.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| bad("joinLevel", "this is a whole number, greater than 0"))?,
         };
         if levels > DEEPEST {
-            return Err(too_much(&format!("at most {DEEPEST} levels are followed")).at("joinLevel"));
+            return Err(bad("joinLevel", &format!("at most {DEEPEST} levels are followed")));
         }
         let contained_by = contained_by.into_iter().flat_map(|t| t.split(',')).map(str::to_owned).collect();
         Ok(Self { inline: asked == Some(true), levels: if asked.is_some() { levels } else { 0 }, contained_by })
@@ -71,9 +71,6 @@ impl Join {
 
     pub(super) fn is_none(&self) -> bool {
         self.levels == 0
-    }
-    pub(super) fn is_flat(&self) -> bool {
-        !self.is_none() && !self.inline
     }
 }
 
@@ -105,7 +102,7 @@ pub(super) async fn body(call: &Call, shape: &Shape, join: &Join, docs: &[Entity
     } else {
         work.flat(docs, join).await?
     };
-    if let ([part], true) = (parts.as_slice(), one && join.inline) {
+    if let ([part], true) = (parts.as_slice(), one) {
         return Ok(part.clone().into_bytes());
     }
     Ok(format!("[{}]", parts.join(",")).into_bytes())

@@ -39,6 +39,16 @@ pub fn delete_attribute(current: &EntityDoc, name: &str, which: &Which, now: Dat
     Ok(draft.finish(current, done(name), now))
 }
 
+/// Takes away all Attributes for which `gone` holds.
+pub fn remove_attributes(current: &EntityDoc, gone: impl Fn(&str) -> bool, now: DateTime) -> Outcome {
+    let mut draft = Draft::of(current);
+    let names: Vec<String> = draft.names().into_iter().filter(|name| gone(name)).collect();
+    for name in &names {
+        draft.remove_all(name);
+    }
+    draft.finish(current, UpdateResult { updated: names, not_updated: Vec::new() }, now)
+}
+
 /// Overwrites the first-level members of one instance.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ mod attribute;
 mod draft;
 mod merge;
 
-pub use attribute::{Which, delete_attribute, partial_update, replace_attribute};
+pub use attribute::{Which, delete_attribute, partial_update, remove_attributes, replace_attribute};
 pub use merge::MergeOptions;
 
 use crate::problem;

@@ -270,3 +270,27 @@ async fn linked_entities_are_joined() {
     let posted = json!({"type": "Query", "entities": [{"type": "Building"}], "join": "inline", "joinLevel": 1});
     assert_eq!(w.json("POST", "/entityOperations/query", &posted).await.expect(200).json()[0]["in"]["entity"]["id"], "urn:c");
 }
+
+#[tokio::test]
+async fn purges_delete_what_they_find() {
+    let w = World::new().await;
+    for id in ["a", "bb", "ccc"] {
+        w.json("POST", "/entities", &building(id)).await.expect(201);
+    }
+    for (query, code) in [
+        ("", "query-too-wide"), ("?id=urn:ngsi-ld:Building:a", "query-too-wide"), ("?idPattern=.*", "query-too-wide"), ("?attrs=createdAt", "query-too-wide"), ("?type=Building&keep=name&drop=floors", "keep-and-drop"),
+        ("?type=Building&q=owner%7Bname%7D", "linked-without-join"), ("?type=Building&attrs=owner%7Bname%7D", "query-syntax"), ("?type=Building&limit=1", "unknown-parameter"),
+    ] {
+        assert_eq!(w.delete(&format!("/entities{query}")).await.expect(400).json()["code"], code, "{query}");
+    }
+    let left = || async { w.get("/entities?type=Building").await.json().as_array().expect("an array").iter().map(|e| e.as_object().expect("an entity").keys().cloned().collect::<Vec<_>>().join(",")).collect::<Vec<_>>() };
+    assert_eq!(left().await.len(), 3);
+    w.delete("/entities?type=Building&drop=name,location").await.expect(204);
+    assert_eq!(left().await, ["floors,id,owner,type"; 3]);
+    w.delete("/entities?type=Building&id=urn:ngsi-ld:Building:a&keep=owner").await.expect(204);
+    assert_eq!(left().await[0], "id,owner,type");
+    w.delete("/entities?q=floors%3E2").await.expect(204);
+    assert_eq!(left().await.len(), 2);
+    w.delete("/entities?local=true").await.expect(204);
+    assert_eq!(left().await.len(), 0);
+}
