@@ -11,5 +11,6 @@ mod it {
     mod stand_in;
     mod watching;
     mod webhook;
+    mod words;
     pub mod world;
 }

@@ -1,6 +1,6 @@
 //! The webhook's door, against a stand-in server: every part of a genuine call is forged in turn.
 
-use super::world::{Watching, by, client, iri, url};
+use super::world::{Watching, by, client, client_at, iri, url};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_context::Contexts;
@@ -56,6 +56,30 @@ fn metadata(own: &str) -> String {
     .to_string()
 }
 
+/// The hub and its webhooks at that storage, by a clock.
+async fn hub_at(server: &MockServer, clock: Clock) -> (SolidPod, Arc<Webhooks>) {
+    let own = server.uri();
+    let cfg = SolidConfig {
+        web_id: iri(&format!("{own}/hub#me")),
+        issuer: url(&own),
+        sign_in: SignIn::ClientCredentials { id: "hub".into(), secret: Secret::new("x") },
+        public_url: None,
+        watch: WatchConfig::default(),
+    };
+    let http = client_at(clock.clone());
+    let session = Arc::new(Session::open(&cfg, http.clone(), None).await.expect("opens"));
+    let hooks = Arc::new(Webhooks::new(http, clock.clone(), Some(url("https://hub.example/solid/"))));
+    let pod_cfg = PodConfig {
+        web_id: iri(&format!("{own}/alice#me")),
+        issuer: None,
+        consents: Some(url(&format!("{own}/pod/consents/"))),
+        acknowledgements: None,
+        resources: Vec::new(),
+    };
+    let pod = SolidPod::connect(&pod_cfg, session, Contexts::offline(clock), hooks.clone(), by(&[Channel::Webhook])).await.expect("found");
+    (pod, hooks)
+}
+
 /// One call, each part of which a case may change.
 struct Call {
     typ: &'static str,
@@ -109,24 +133,7 @@ async fn every_part_of_a_call_is_checked() {
     let key = Key::generate(Algorithm::Es256, None, Clock::system().now());
     let server = storage(&key).await;
     let own = server.uri();
-    let cfg = SolidConfig {
-        web_id: iri(&format!("{own}/hub#me")),
-        issuer: url(&own),
-        sign_in: SignIn::ClientCredentials { id: "hub".into(), secret: Secret::new("x") },
-        public_url: None,
-        watch: WatchConfig::default(),
-    };
-    let session = Arc::new(Session::open(&cfg, client(), None).await.expect("opens"));
-    let hooks = Arc::new(Webhooks::new(client(), Clock::system(), Some(url("https://hub.example/solid/"))));
-    let pod_cfg = PodConfig {
-        web_id: iri(&format!("{own}/alice#me")),
-        issuer: None,
-        consents: Some(url(&format!("{own}/pod/consents/"))),
-        acknowledgements: None,
-        resources: Vec::new(),
-    };
-    let contexts = Contexts::offline(Clock::system());
-    let pod = SolidPod::connect(&pod_cfg, session, contexts, hooks.clone(), by(&[Channel::Webhook])).await.expect("found");
+    let (pod, hooks) = hub_at(&server, Clock::system()).await;
     let mut watching = Watching::begin(&pod, Vec::new());
     watching.subscribed((1, 0)).await;
     let at = hooks.addresses().first().expect("a webhook").to_string();
@@ -177,6 +184,31 @@ async fn every_part_of_a_call_is_checked() {
     assert!(matches!(again, Err(WebhookError::Caller(_))), "the same call again: {again:?}");
     watching.end().await;
     assert_eq!(hooks.receive(&name, Some(&authorization), Some(&proof), &body).await, Err(WebhookError::Unknown));
+}
+
+#[tokio::test]
+async fn a_subscription_is_renewed_before_it_ends() {
+    let key = Key::generate(Algorithm::Es256, None, Clock::system().now());
+    let server = storage(&key).await;
+    let clock = Clock::system();
+    let (pod, hooks) = hub_at(&server, clock.clone()).await;
+    let mut watching = Watching::begin(&pod, Vec::new());
+    watching.subscribed((1, 0)).await;
+    let first = hooks.addresses();
+    // It was granted for an hour. After half of that it is as it was, after four fifths there is a new one in its place.
+    let half_an_hour = 1800 * 1_000_000;
+    clock.advance_micros(half_an_hour);
+    pod.look_now();
+    watching.subscribed((1, 0)).await;
+    assert_eq!(hooks.addresses(), first);
+    clock.advance_micros(half_an_hour / 5 * 3);
+    pod.look_now();
+    watching.subscribed((1, 0)).await;
+    // The renewal comes after that look; it makes the hub look once more.
+    watching.subscribed((1, 0)).await;
+    let second = hooks.addresses();
+    assert!(second.len() == 1 && second != first, "{second:?}");
+    watching.end().await;
 }
 
 /// How often the container was listed.

@@ -21,8 +21,13 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client that may call this machine.
 pub fn client() -> Client {
+    client_at(Clock::system())
+}
+
+/// The same with a clock of its own.
+pub fn client_at(clock: Clock) -> Client {
     let loopback = ["127.0.0.0/8", "::1/128"].map(|range| range.parse::<Allow>().expect("a range"));
-    Client::new(ClientConfig::new(Clock::system()).guard(Guard::allowing(loopback))).expect("a client")
+    Client::new(ClientConfig::new(clock).guard(Guard::allowing(loopback))).expect("a client")
 }
 
 pub fn url(text: &str) -> Url {
