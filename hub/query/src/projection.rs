@@ -189,7 +189,7 @@ fn attribute(c: &Cursor<'_>, name: &str, x: &dyn Expander) -> Result<String, Que
     if name.is_empty() {
         return Err(c.unexpected("a name", HELP));
     }
-    if name.chars().any(|ch| ch.is_whitespace() || ch.is_control() || matches!(ch, '"' | '<' | '>' | '(' | ')' | '=' | ';')) {
+    if name.chars().any(|ch| ch.is_whitespace() || ch.is_control() || matches!(ch, '"' | '<' | '>' | '(' | ')' | '=' | ';' | '{' | '}' | '|')) {
         return Err(c.invalid("the name before this holds a character that no name has", HELP));
     }
     Ok(x.expand(name))

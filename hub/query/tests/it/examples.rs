@@ -233,7 +233,7 @@ fn projections_keep() {
     let masked = p.mask(&meter(), &DatasetIds::parse("@none").expect("datasetId"));
     assert_eq!(masked.spans().iter().map(|s| masked.name(s)).collect::<Vec<_>>(), ["https://x.org/power"]);
     assert_eq!(masked.id(), "urn:m:1");
-    for (pick, omit, attrs) in [(Some("a"), None, Some("b")), (Some(""), None, None), (Some("a,,b"), None, None), (Some("a{b"), None, None), (Some("a}"), None, None), (None, Some("a b"), None), (None, None, Some("a,")), (Some("a"), Some("a"), None)] {
+    for (pick, omit, attrs) in [(Some("a"), None, Some("b")), (Some(""), None, None), (Some("a,,b"), None, None), (Some("a{b"), None, None), (Some("a}"), None, None), (None, Some("a b"), None), (None, None, Some("a,")), (None, None, Some("a{b}")), (None, None, Some("id")), (Some("a"), Some("a"), None)] {
         assert!(Projection::parse(pick, omit, attrs, &expand).is_err(), "{pick:?} {omit:?} {attrs:?}");
     }
 }
