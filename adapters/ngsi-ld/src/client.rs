@@ -180,7 +180,7 @@ impl Broker {
     pub async fn query(&self, parameters: &[(&str, &str)], limit: usize, offset: usize, now: DateTime) -> Result<Page, CallError> {
         let mut path = format!("/entities?limit={limit}&offset={offset}&count=true");
         for (name, value) in parameters {
-            path.push_str(&format!("&{}={}", encode_component(name), encode_component(value)));
+            path.extend(["&", &encode_component(name), "=", &encode_component(value)]);
         }
         let answer = self.client.send(self.request(Method::GET, &path)).await?.success()?;
         let document = Document::read(&answer.body, DEPTH).map_err(|e| CallError::bad_answer(&self.config.url, e.to_string()))?;

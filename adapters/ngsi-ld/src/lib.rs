@@ -2,6 +2,7 @@
 //!
 //! The server speaks ETSI GS CIM 009 V1.9.1 and asks the engine through [`NgsiHub`]; what a write does is in [`write`], free of any I/O.
 #![forbid(unsafe_code)]
+#![allow(clippy::result_large_err, reason = "a Problem is made once for a request that fails; boxing it would burden every signature")]
 
 mod client;
 mod config;

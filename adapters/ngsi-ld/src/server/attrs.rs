@@ -41,12 +41,12 @@ async fn change_many(call: &Call, params: &[&str], op: Op, nulls: Nulls) -> Resu
 
 /// `PATCH /entities/{id}/attrs/{attr}`.
 pub(super) async fn partial(call: Call) -> Result<Response, Problem> {
-    change_one(&call, Nulls::Members, |current, name, change, now| write::partial_update(current, name, change, now)).await
+    change_one(&call, Nulls::Members, write::partial_update).await
 }
 
 /// `PUT /entities/{id}/attrs/{attr}`.
 pub(super) async fn replace(call: Call) -> Result<Response, Problem> {
-    change_one(&call, Nulls::Refused, |current, name, change, now| write::replace_attribute(current, name, change, now)).await
+    change_one(&call, Nulls::Refused, write::replace_attribute).await
 }
 
 type One = fn(&waybill_model::EntityDoc, &str, &waybill_context::Change, waybill_model::DateTime) -> Result<write::Outcome, Problem>;

@@ -159,7 +159,7 @@ impl Subscription {
             }
             let noting = Noting { context, noted: RefCell::default() };
             self.members.insert(name.clone(), value.clone());
-            self.read_names(name, value, &noting)?;
+            Self::read_names(name, value, &noting)?;
             self.names.insert(name.clone(), noting.noted.into_inner());
         }
         if let Some(context) = map.get("jsonldContext") {
@@ -169,7 +169,7 @@ impl Subscription {
     }
 
     /// Reads one member for its names alone.
-    fn read_names(&self, name: &str, value: &Value, x: &dyn Expander) -> Result<(), Problem> {
+    fn read_names(name: &str, value: &Value, x: &dyn Expander) -> Result<(), Problem> {
         let expand = |t: &str| x.expand(t);
         match name {
             "entities" => selectors(value)?.iter().try_for_each(|s| s.build(&expand).map(drop)),

@@ -49,7 +49,8 @@ async fn every_body_is_checked_alike() {
         let shapeless = if path == "/entities" { "InvalidRequest" } else { "BadRequestData" };
         // In a batch the @context is the affair of each item.
         let batch = path.starts_with("/entityOperations/") && !path.ends_with("query");
-        let mut cases: Vec<(Vec<(&str, &str)>, Vec<u8>, u16, &str, &str)> = vec![
+        type Case<'a> = (Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str, &'a str);
+        let mut cases: Vec<Case<'_>> = vec![
             (vec![json_type], b"{\"a\":".to_vec(), 400, "InvalidRequest", "invalid-json"),
             (vec![json_type], Vec::new(), 400, "InvalidRequest", "invalid-json"),
             (vec![json_type], good.as_bytes()[..good.len() - 1].to_vec(), 400, "InvalidRequest", "invalid-json"),

@@ -75,13 +75,13 @@ fn names_mean_what_they_meant_when_they_were_written() {
     let made = Subscription::from_spec(&made.to_spec()).expect("kept");
     // A change without an @context does not touch the rest.
     let made = made.patched(&json!({"watchedAttributes": ["name"]}), &contexts.core(), now()).expect("patched");
-    assert_eq!(made.watched().iter().map(|i| i.as_str()).collect::<Vec<_>>(), ["https://uri.etsi.org/ngsi-ld/default-context/name"]);
+    assert_eq!(made.watched().iter().map(waybill_model::Iri::as_str).collect::<Vec<_>>(), ["https://uri.etsi.org/ngsi-ld/default-context/name"]);
     let query = made.query().expect("a query");
-    assert_eq!(query.type_names().iter().map(|i| i.as_str()).collect::<Vec<_>>(), ["https://x.org/B"]);
+    assert_eq!(query.type_names().iter().map(waybill_model::Iri::as_str).collect::<Vec<_>>(), ["https://x.org/B"]);
     assert!(format!("{:?}", query.q).contains("https://x.org/f"));
     assert!(query.projection.keeps_attribute("https://x.org/n") && !query.projection.keeps_attribute("https://x.org/other"));
     assert!(made.hears_deletions());
-    assert_eq!(made.kept().iter().map(|i| i.as_str()).collect::<Vec<_>>(), ["https://x.org/f", "https://x.org/n"]);
+    assert_eq!(made.kept().iter().map(waybill_model::Iri::as_str).collect::<Vec<_>>(), ["https://x.org/f", "https://x.org/n"]);
     let deaf = made.patched(&json!({"notificationTrigger": ["attributeUpdated"]}), &own, now()).expect("patched");
     assert!(!deaf.hears_deletions() && deaf.fires_on("attributeUpdated") && !deaf.fires_on("entityDeleted"));
 }
