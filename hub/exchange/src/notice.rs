@@ -6,7 +6,7 @@ use crate::hub::Hub;
 use crate::rows::{EVENT_SEEN, NOTICE, SEP, TODO, Todo, key};
 use crate::scan::each_doc;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use waybill_consent::{ConsentBook, EventKind, EventToken, Heartbeat, Manifest};
 use waybill_gate::{HEARTBEAT, HolderClass, LastHeartbeat, MANIFEST, is_stale};
@@ -287,11 +287,8 @@ impl Hub {
     pub async fn tend_journal(&self) -> Result<usize, Problem> {
         let now = self.inner.clock.now();
         self.inner.journal.flush(now).await?;
-        let ring = self.inner.keys.clone();
-        let sign = move |statement: &[u8]| {
-            let ring = ring.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            waybill_keys::jws::sign(ring.active(), "waybill-segment+jwt", &json!({ "statement": waybill_keys::b64url(statement) }))
-        };
+        let key = self.keys().active().clone();
+        let sign = waybill_journal::signed_by(&key);
         let last = *self.inner.sealed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.is_none_or(|at| at.plus_seconds(3600) <= now) {
             self.inner.journal.seal(now, &sign).await?;
