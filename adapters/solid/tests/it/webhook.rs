@@ -1,8 +1,9 @@
 //! The webhook's door, against a stand-in server: every part of a genuine call is forged in turn.
 
-use super::world::{Watching, by, client, client_at, iri, url};
+use super::world::{PATIENCE, Watching, by, client, client_at, iri, url};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use waybill_context::Contexts;
 use waybill_http::{DpopKey, Method, Request as HubRequest};
 use waybill_keys::{Algorithm, Key, jws};
@@ -38,11 +39,12 @@ async fn storage(issuer_key: &Key) -> MockServer {
     Mock::given(method("HEAD")).and(path("/pod/consents/")).respond_with(head).mount(&server).await;
     let token = json!({"access_token": "t", "token_type": "DPoP", "expires_in": 600});
     Mock::given(method("POST")).and(path("/token")).respond_with(ResponseTemplate::new(200).set_body_json(token)).mount(&server).await;
-    let sender = format!("{own}/sender#me");
+    let (sender, channel) = (format!("{own}/sender#me"), format!("{own}/channel/1"));
+    Mock::given(method("DELETE")).and(path("/channel/1")).respond_with(ResponseTemplate::new(205)).mount(&server).await;
     let subscribed = move |request: &Request| {
         let wish: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         assert_eq!(wish["type"], json!(format!("{NOTIFY}WebhookChannel2023")));
-        ResponseTemplate::new(200).set_body_json(json!({"id": "urn:channel", "type": wish["type"], "sender": sender, "endAt": wish["endAt"]}))
+        ResponseTemplate::new(200).set_body_json(json!({"id": channel, "type": wish["type"], "sender": sender, "endAt": wish["endAt"]}))
     };
     Mock::given(method("POST")).and(path("/subscribe")).respond_with(subscribed).mount(&server).await;
     server
@@ -209,6 +211,26 @@ async fn a_subscription_is_renewed_before_it_ends() {
     let second = hooks.addresses();
     assert!(second.len() == 1 && second != first, "{second:?}");
     watching.end().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_is_cut_off_ends_its_subscriptions() {
+    let key = Key::generate(Algorithm::Es256, None, Clock::system().now());
+    let server = storage(&key).await;
+    let (pod, hooks) = hub_at(&server, Clock::system()).await;
+    let (tx, mut events) = tokio::sync::mpsc::channel(8);
+    let watching = tokio::spawn(async move { pod.watch(Vec::new(), tx).await });
+    assert!(events.recv().await.is_some());
+    assert_eq!(hooks.addresses().len(), 1);
+    watching.abort();
+    let _ = watching.await;
+    assert!(hooks.addresses().is_empty());
+    let ended = tokio::time::timeout(PATIENCE, async {
+        while !server.received_requests().await.expect("requests").iter().any(|r| r.method.as_str() == "DELETE") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    ended.await.expect("the subscription is ended at the server");
 }
 
 /// How often the container was listed.

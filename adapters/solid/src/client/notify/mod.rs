@@ -222,12 +222,23 @@ impl Channels {
     }
 }
 
+/// A watch that is cut off ends its subscriptions all the same: one that is begun anew again and again must not heap them up at the server.
 impl Drop for Channels {
     fn drop(&mut self) {
+        let mut ids = Vec::new();
         for held in self.held.values() {
-            if let Some(id) = &held.webhook {
-                self.pod.webhooks().forget(id);
+            if let Some(name) = &held.webhook {
+                self.pod.webhooks().forget(name);
             }
+            ids.extend(held.ticket.id.clone());
+        }
+        if let (Ok(runtime), false) = (tokio::runtime::Handle::try_current(), ids.is_empty()) {
+            let pod = self.pod.clone();
+            runtime.spawn(async move {
+                for id in ids {
+                    let _ = pod.delete(&id, If::Always).await;
+                }
+            });
         }
     }
 }
