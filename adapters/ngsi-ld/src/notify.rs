@@ -9,7 +9,6 @@ use std::time::Duration;
 use waybill_context::{Context, Format, Languages, default_geometry};
 use waybill_http::{HeaderName, OutRequest, encode_component, header};
 use waybill_model::{DateTime, EntityDoc, Iri, NGSI_LD_NULL, Problem};
-use waybill_query::DatasetIds;
 
 /// Something the receiver saw and now sees no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub fn request(subscription: &Subscription, notification: &Notification<'_>, con
         media: endpoint.accept,
         languages: subscription.lang().map(Languages::parse),
         projection: query.projection,
-        datasets: DatasetIds::default(),
+        datasets: query.datasets,
         geometry: default_geometry(),
         bare_geo: false,
         context: context.clone(),
@@ -104,12 +103,11 @@ pub fn body(shape: &Shape, notification: &Notification<'_>) -> Vec<u8> {
         out.extend_from_slice(shape.context.user().to_string().as_bytes());
     }
     out.extend_from_slice(b",\"data\":");
-    // The @context stands once, beside the data.
-    let inner = Shape { media: if shape.media == Media::JsonLd { Media::Json } else { shape.media }, ..shape.clone() };
+    // In JSON-LD each Entity has the @context too, for receivers that take the data alone.
     if shape.media == Media::GeoJson {
-        out.extend_from_slice(&inner.many(notification.entities));
+        out.extend_from_slice(&shape.many(notification.entities));
     } else {
-        data(&inner, notification, &mut out);
+        data(shape, notification, &mut out);
     }
     out.push(b'}');
     out
@@ -148,6 +146,9 @@ fn data(shape: &Shape, notification: &Notification<'_>, out: &mut Vec<u8>) {
         let mut object = serde_json::Map::new();
         object.insert("id".into(), json!(gone.id));
         object.insert("type".into(), if let [one] = types.as_slice() { json!(one) } else { json!(types) });
+        if shape.media == Media::JsonLd {
+            object.insert("@context".into(), context.user().clone());
+        }
         if gone.attributes.is_empty() {
             object.insert("deletedAt".into(), json!(notification.at));
         } else {

@@ -46,7 +46,10 @@ fn entities_are_shown_as_the_subscription_asks() {
     assert_eq!(sent(|_| {}, &[doc()], &[]).body, out.body);
     let ld = sent(|s| s["notification"]["endpoint"]["accept"] = json!("application/ld+json"), &[doc()], &[]);
     let body: Value = serde_json::from_slice(&ld.body).expect("JSON");
-    assert!(body.get("@context").is_some() && body["data"][0].get("@context").is_none());
+    assert!(body.get("@context").is_some() && body["data"][0].get("@context") == body.get("@context"));
+    let one = sent(|s| s["datasetId"] = json!(["urn:other"]), &[doc()], &[]);
+    let body: Value = serde_json::from_slice(&one.body).expect("JSON");
+    assert_eq!(body["data"], json!([{"id": "urn:e", "type": "Building"}]));
     let geo = sent(|s| s["notification"]["endpoint"]["accept"] = json!("application/geo+json"), &[doc()], &[]);
     let body: Value = serde_json::from_slice(&geo.body).expect("JSON");
     assert_eq!((&body["data"]["type"], &body["data"]["features"][0]["type"]), (&json!("FeatureCollection"), &json!("Feature")));
