@@ -116,6 +116,8 @@ pub const ALL: &[Code] = &[
     // Command line
     code("bad-json-ld", "A document is not JSON-LD",
         "It could not be expanded or compacted; the message says where."),
+    code("demo-stage", "The demo's stage could not be set up",
+        "The message says what was missing. The demo needs free ports on loopback and nothing else."),
     code("broker-unreachable", "The broker cannot be reached",
         "Is it running, and is the address the one before `/ngsi-ld/v1`?"),
     code("hub-answer", "The hub refused without saying why",
@@ -203,6 +205,8 @@ pub const ALL: &[Code] = &[
         "It does not exist, or this caller may not see it. Both answer alike."),
     code("page-too-large", "A page is too large",
         "Ask for fewer entities at once and follow the next link."),
+    code("query-too-complex", "A query is too complex",
+        "It was refused before it was worked out. Ask for less at once."),
     code("subscription-deaf-to-deletion", "A subscription to personal data would not hear deletions",
         "When a consent ends, what it opened must be taken back, and the notice of that is a deletion. Add entityDeleted and \
          attributeDeleted to notificationTrigger, or give the recipient an event inbox."),
@@ -253,6 +257,8 @@ pub const ALL: &[Code] = &[
     code("restore-ledger-lost", "It is not known what was withdrawn since the backup",
         "The ledger of withdrawals in the data folder is gone, so a restored copy could revive what was taken back. The hub serves only \
          after the operator has settled it."),
+    code("bundle-not-written", "A bundle could not be made",
+        "Its parts do not fit one frame. The message says which."),
     // Hub to hub
     code("acknowledgement-of-another", "An acknowledgement is for another hub's event",
         "Only the hub that was told may answer."),

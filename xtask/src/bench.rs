@@ -2,6 +2,7 @@
 
 /// Builds the program as it is shipped (for its size and start), then runs the measuring program.
 pub fn run(arguments: &[String]) -> Result<bool, String> {
+    let arguments = arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments);
     let build = crate::cargo()
         .args(["build", "--release", "--quiet", "--package", "waybill"])
         .status()
