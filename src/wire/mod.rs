@@ -6,10 +6,9 @@ mod pods;
 mod run;
 mod terms;
 
-use crate::cli::{Doctor, Format};
 use crate::commands::Exit;
 use crate::config::Config;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use waybill_model::{Problem, ProblemCode};
 
 /// Runs the hub on `config` until it is told to stop. `files` are read again on SIGHUP; none without a file.
@@ -22,37 +21,9 @@ pub fn demo(script: bool) -> Result<Exit, Problem> {
     runtime()?.block_on(crate::demo::play(script))
 }
 
-/// Verifies a bundle or a tagged entity.
-pub fn verify(file: &Path, format: Format) -> Result<Exit, Problem> {
-    let _ = (file, format);
-    Err(not_wired("verify"))
-}
-
-/// Looks at a broker.
-pub fn doctor(args: &Doctor, format: Format) -> Result<Exit, Problem> {
-    let _ = (args, format);
-    Err(not_wired("doctor"))
-}
-
-/// Copies the store in `data` to the file `to`.
-pub fn backup(data: &Path, to: &Path) -> Result<Exit, Problem> {
-    let _ = (data, to);
-    Err(not_wired("backup"))
-}
-
-/// Puts the copy `from` in the place of the store in `data`.
-pub fn restore(data: &Path, from: &Path) -> Result<Exit, Problem> {
-    let _ = (data, from);
-    Err(not_wired("restore"))
-}
-
 fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Problem::new(ProblemCode("internal-error"), 500, "The program cannot start", e.to_string()))
-}
-
-fn not_wired(what: &str) -> Problem {
-    Problem::new(ProblemCode("not-built-in"), 501, "Not part of this build", format!("`waybill {what}` is not part of this build"))
 }

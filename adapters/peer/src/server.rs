@@ -11,7 +11,7 @@ use waybill_model::{EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 /// The key document, envelopes and status lists are public: they hold no data, and a person only under a pseudonym. Manifests are
 /// for their recipient. Notices show by their signature who sent them, so they need no other sign-in.
 pub fn routes(hub: Hub) -> Router {
-    let notices = RouteOptions { max_body: Some(MAX_NOTICE), always: false };
+    let notices = RouteOptions { max_body: Some(MAX_NOTICE), own_auth: true, always: false };
     let (did, env, status, manifest) = (hub.clone(), hub.clone(), hub.clone(), hub.clone());
     let (events, acks, beats, bundles) = (hub.clone(), hub.clone(), hub.clone(), hub);
     Router::new()

@@ -24,7 +24,7 @@ pub fn routes(prefix: &str, public_url: &Url, keys: &[PublicKey], webhooks: Arc<
         .route_with(
             Method::POST,
             &format!("{prefix}/webhook/{{name}}"),
-            RouteOptions { max_body: Some(LARGEST_NOTIFICATION), ..RouteOptions::default() },
+            RouteOptions { max_body: Some(LARGEST_NOTIFICATION), own_auth: true, ..RouteOptions::default() },
             move |request| {
                 let webhooks = webhooks.clone();
                 async move { webhook(&webhooks, &request).await }

@@ -99,3 +99,66 @@ async fn filters_and_counts_see_only_what_the_recipient_sees() {
     assert_eq!(world.count_for_city_b(Some("power<150")).await, 1);
 }
 
+
+/// What may happen to two people's meters.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Bind(usize),
+    Grant(usize),
+    Withdraw(usize),
+    Measure(usize),
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let step = (0usize..2, 0..4).prop_map(|(who, what)| match what {
+        0 => Step::Bind(who),
+        1 => Step::Grant(who),
+        2 => Step::Withdraw(who),
+        _ => Step::Measure(who),
+    });
+    proptest::collection::vec(step, 1..14)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    /// City B sees a meter when it is there, bound, and the last thing its person said was yes; never otherwise.
+    #[test]
+    fn visibility_is_what_was_said_last(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let world = World::new().await;
+            let people = ["https://anna.example/#me", "https://bert.example/#me"];
+            let meters = ["urn:meter:1", "urn:meter:2"];
+            let (mut bound, mut given, mut there, mut spoken) = ([false; 2], [false; 2], [false; 2], [false; 2]);
+            let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+            for step in steps {
+                match step {
+                    Step::Bind(w) => {
+                        world.bind(meters[w], people[w]).await;
+                        bound[w] = true;
+                    }
+                    Step::Grant(w) => {
+                        world.grant(people[w], "given", data.clone()).await;
+                        (given[w], spoken[w]) = (true, true);
+                    }
+                    // Who never agreed to anything has nothing to take back.
+                    Step::Withdraw(w) if spoken[w] => {
+                        world.grant(people[w], "withdrawn", data.clone()).await;
+                        given[w] = false;
+                    }
+                    Step::Withdraw(_) => {}
+                    Step::Measure(w) => {
+                        world.meter(meters[w], 1.0).await;
+                        there[w] = true;
+                    }
+                }
+                for w in 0..2 {
+                    let seen = world.seen_by_city_b(meters[w]).await.is_some();
+                    assert_eq!(seen, there[w] && bound[w] && given[w], "meter {w} after {step:?}");
+                }
+            }
+        });
+    }
+}

@@ -26,6 +26,8 @@ pub struct RouteOptions {
     pub max_body: Option<usize>,
     /// Answered even when as many requests as allowed are being answered: health, metrics.
     pub always: bool,
+    /// The handler verifies its caller itself: a pod server's webhook. `Authorization` is left to it, and the caller is anonymous.
+    pub own_auth: bool,
 }
 
 /// Why a set of routes cannot be served.

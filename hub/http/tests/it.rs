@@ -10,6 +10,8 @@ mod guard;
 mod laws;
 #[path = "it/limits.rs"]
 mod limits;
+#[path = "it/own_auth.rs"]
+mod own_auth;
 #[path = "it/server.rs"]
 mod server;
 #[path = "it/support.rs"]

@@ -68,7 +68,7 @@ impl Portal {
 pub fn routes(admin: Arc<dyn Admin>, config: PortalConfig) -> Router {
     let portal = Arc::new(Portal { admin, clock: config.clock, metrics: config.metrics, open_metrics: config.open_metrics });
     let p = &portal;
-    let always = RouteOptions { always: true, max_body: Some(0) };
+    let always = RouteOptions { always: true, max_body: Some(0), ..RouteOptions::default() };
     let health = Router::new()
         .route_with(Method::GET, "/livez", always, p.on(health::livez))
         .route_with(Method::GET, "/readyz", always, p.on(health::readyz))
