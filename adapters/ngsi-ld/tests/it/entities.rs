@@ -4,13 +4,11 @@ use crate::wire::World;
 use serde_json::{Value, json};
 
 pub(crate) fn building(id: &str) -> Value {
-    json!({
-        "id": format!("urn:ngsi-ld:Building:{id}"), "type": "Building",
-        "name": {"type": "Property", "value": format!("Building {id}")},
-        "floors": {"type": "Property", "value": id.len(), "observedAt": "2026-01-01T00:00:00Z"},
-        "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [24.9, 60.2]}},
-        "owner": {"type": "Relationship", "object": "urn:ngsi-ld:Person:1"}
-    })
+    let mut body: Value = serde_json::from_str(include_str!("../../fixtures/building.json")).expect("a fixture");
+    body["id"] = json!(format!("urn:ngsi-ld:Building:{id}"));
+    body["name"]["value"] = json!(format!("Building {id}"));
+    body["floors"]["value"] = json!(id.len());
+    body
 }
 
 #[tokio::test]

@@ -7,11 +7,7 @@ use waybill_model::{Clock, DateTime};
 use waybill_ngsi_ld::Subscription;
 
 pub(crate) fn subscription() -> Value {
-    json!({
-        "id": "urn:ngsi-ld:Subscription:1", "type": "Subscription", "entities": [{"type": "Building"}], "watchedAttributes": ["floors"], "q": "floors>3",
-        "geoQ": {"georel": "near;maxDistance==100", "geometry": "Point", "coordinates": [1, 2], "geoproperty": "location"},
-        "notification": {"attributes": ["floors", "name"], "format": "keyValues", "endpoint": {"uri": "http://app.example/notify", "accept": "application/json", "receiverInfo": [{"key": "X-App", "value": "1"}]}}
-    })
+    serde_json::from_str(include_str!("../../fixtures/subscription.json")).expect("a fixture")
 }
 
 #[tokio::test]
