@@ -32,7 +32,8 @@ pub fn unfinished(house: &House) -> Vec<Breach> {
         line.match_indices(marker).any(|(at, _)| {
             let part = |c: char| c.is_alphanumeric() || c == '_';
             let before = marker.starts_with(part) && line[..at].ends_with(part);
-            !before && !(line[at + marker.len()..].starts_with(part) && marker.ends_with(part))
+            let after = marker.ends_with(part) && line[at + marker.len()..].starts_with(part);
+            !before && !after
         })
     };
     lines_with(house, house.rust(), |line| markers.iter().find(|m| marked(line, m)).map(|m| format!("`{m}`: finish it or take it out")))
