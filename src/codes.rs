@@ -3,7 +3,7 @@
 /// A code with its meaning for people.
 pub struct Code {
     /// The stable code, kebab case.
-    pub code: &'static str,
+    pub name: &'static str,
     /// A few words.
     pub title: &'static str,
     /// What it means and what to do.
@@ -12,11 +12,11 @@ pub struct Code {
 
 /// The code called `name`.
 pub fn find(name: &str) -> Option<&'static Code> {
-    ALL.iter().find(|c| c.code == name)
+    ALL.iter().find(|c| c.name == name)
 }
 
-const fn code(code: &'static str, title: &'static str, text: &'static str) -> Code {
-    Code { code, title, text }
+const fn code(name: &'static str, title: &'static str, text: &'static str) -> Code {
+    Code { name, title, text }
 }
 
 /// All of them, by where they arise.

@@ -22,20 +22,20 @@ pub(super) fn run(args: &Explain, format: Format) -> Result<Exit, Problem> {
 }
 
 fn as_json(code: &codes::Code) -> serde_json::Value {
-    serde_json::json!({"code": code.code, "title": code.title, "text": code.text})
+    serde_json::json!({"code": code.name, "title": code.title, "text": code.text})
 }
 
 fn one_code(code: &codes::Code, format: Format) {
     match format {
         Format::Json => println!("{}", as_json(code)),
-        Format::Text => println!("{}\n{}\n\n{}", code.code, code.title, code.text),
+        Format::Text => println!("{}\n{}\n\n{}", code.name, code.title, code.text),
     }
 }
 
 fn all_codes(format: Format) {
     match format {
         Format::Json => println!("{}", codes::ALL.iter().map(as_json).collect::<serde_json::Value>()),
-        Format::Text => codes::ALL.iter().for_each(|c| println!("{:<30} {}", c.code, c.title)),
+        Format::Text => codes::ALL.iter().for_each(|c| println!("{:<30} {}", c.name, c.title)),
     }
 }
 
