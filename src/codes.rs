@@ -205,6 +205,8 @@ pub const ALL: &[Code] = &[
         "It does not exist, or this caller may not see it. Both answer alike."),
     code("page-too-large", "A page is too large",
         "Ask for fewer entities at once and follow the next link."),
+    code("too-many-to-order", "Too many entities to put in an order",
+        "An order needs all that match at once. Narrow the query until fewer match, or leave `orderBy` out."),
     code("query-too-complex", "A query is too complex",
         "It was refused before it was worked out. Ask for less at once."),
     code("subscription-deaf-to-deletion", "A subscription to personal data would not hear deletions",

@@ -74,11 +74,6 @@ impl NgsiHub for Engine {
         Box::pin(async move { Ok(answer(&self.hub.query(scope, query, move |name| keep(name)).await?)) })
     }
 
-    // The exchange gives Entities by identifier.
-    fn orders(&self) -> bool {
-        false
-    }
-
     fn modify<'a>(&'a self, scope: &'a Scope, id: &'a Iri, change: ChangeFn) -> BoxFuture<'a, Result<Report, Problem>> {
         Box::pin(async move {
             self.hub

@@ -7,6 +7,8 @@ use waybill_model::{Iri, Problem, ProblemCode, Scope};
 use waybill_query::{Candidates, EntityQuery};
 use waybill_store::Filter;
 
+/// How many entities are put in an order at once.
+const MAX_SORTED: usize = 10_000;
 /// The largest page.
 pub const MAX_LIMIT: usize = 1000;
 
@@ -51,7 +53,7 @@ impl Hub {
         let view = self.inner.gate.view(scope);
         let digest = format!("query {query:?}");
         let (seen, tenant) = (view.clone(), scope.tenant.clone());
-        let (found, total, tally) = self
+        let (found, total, tally, too_many) = self
             .inner
             .store
             .read(move |r| {
@@ -63,6 +65,11 @@ impl Hub {
                     match eyes.mask(&doc, &mut tally) {
                         Ok(Some(visible)) if visible.matches(&query) => {
                             total += 1;
+                            tally.matched_personal += u64::from(visible.is_personal());
+                            if query.order.is_some() {
+                                page.push(visible);
+                                return if page.len() > MAX_SORTED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                            }
                             if total > query.offset as u64 && page.len() < query.limit {
                                 page.push(visible);
                             }
@@ -82,10 +89,20 @@ impl Hub {
                 if let Some(e) = failed {
                     return Err(e);
                 }
+                let too_many = page.len() > MAX_SORTED;
+                if let Some(order) = &query.order {
+                    VisibleDoc::sort(&mut page, order);
+                    page = page.into_iter().skip(query.offset).take(query.limit).collect();
+                }
                 let page: Vec<VisibleDoc> = page.into_iter().map(|v: VisibleDoc| v.project(&keep)).collect();
-                Ok((page, total, tally))
+                Ok((page, total, tally, too_many))
             })
             .await?;
+        if too_many {
+            return Err(Problem::new(ProblemCode("too-many-to-order"), 403, "Too many to order", format!("more than {MAX_SORTED} entities match, and an order needs all of them at once"))
+                .of_type("https://uri.etsi.org/ngsi-ld/errors/TooManyResults")
+                .help("Narrow the query, or leave `orderBy` out."));
+        }
         self.inner.gate.release_page(&view, found, Some(total), tally, &digest).await
     }
 }

@@ -162,3 +162,16 @@ proptest::proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn an_order_is_of_what_the_recipient_sees() {
+    let world = World::new().await;
+    for (n, power, step) in [(1, 300.0, 1000.0), (2, 200.0, 10.0), (3, 250.0, 10.0)] {
+        world.meter(&format!("urn:meter:{n}"), power).await;
+        world.bind(&format!("urn:meter:{n}"), &format!("https://p{n}.example/#me")).await;
+        world.grant(&format!("https://p{n}.example/#me"), "given", serde_json::json!([{ "attribute": world::POWER, "precision": { "round": step } }])).await;
+    }
+    // 300 is seen as 0, so it comes first although it is the largest.
+    assert_eq!(world.ordered_for_city_b("power", 0, 10).await, ["urn:meter:1", "urn:meter:2", "urn:meter:3"]);
+    assert_eq!(world.ordered_for_city_b("power;desc", 1, 1).await, ["urn:meter:2"]);
+}

@@ -115,7 +115,7 @@ impl Gate {
     }
 
     async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
-        let personal = docs.iter().any(VisibleDoc::is_personal);
+        let personal = tally.matched_personal > 0 || docs.iter().any(VisibleDoc::is_personal);
         let recipient = view.scope().recipient.clone();
         self.count_closed(view, &tally);
         if !personal {

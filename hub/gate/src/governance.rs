@@ -130,15 +130,18 @@ impl Governance {
         })
     }
 
-    /// The class of the Attribute `name` of an entity with `types`.
-    pub fn class_of<'a>(&self, types: impl Iterator<Item = &'a str> + Clone, name: &str) -> Class {
-        self.classes
-            .iter()
-            .find(|rule| {
-                (rule.types.is_empty() || types.clone().any(|t| rule.types.iter().any(|r| r.as_str() == t)))
+    /// The class of the Attribute `name` of an entity with `types`. Open only when it is so for every one of its types: a type that
+    /// somebody adds must not open what another type keeps closed.
+    pub fn class_of<'a>(&self, types: impl Iterator<Item = &'a str>, name: &str) -> Class {
+        let open = |ty: &str| {
+            let fits = |rule: &&ClassRule| {
+                (rule.types.is_empty() || rule.types.iter().any(|r| r.as_str() == ty))
                     && (rule.attributes.is_empty() || rule.attributes.iter().any(|a| a.as_str() == name))
-            })
-            .map_or(Class::Personal, |rule| rule.class)
+            };
+            self.classes.iter().find(fits).is_some_and(|rule| rule.class == Class::Open)
+        };
+        let mut types = types.peekable();
+        if types.peek().is_some() && types.all(open) { Class::Open } else { Class::Personal }
     }
 
     /// The agreement of `recipient` (or, for nobody, of anybody).

@@ -54,6 +54,8 @@ impl Reason {
 /// How often each reason was met while one call was answered, and about whom.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
+    /// Entities with personal data that were matched: a count of them is told, even when none is shown.
+    pub matched_personal: u64,
     /// Attributes closed, by reason.
     pub closed: BTreeMap<Reason, u64>,
     /// Attributes closed, by person and reason: for her page in the journal.

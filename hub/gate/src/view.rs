@@ -155,7 +155,9 @@ impl Eyes<'_> {
                     personal |= !matches!(right, Right::Open);
                     let mut meta = InstanceMeta::of(doc, span);
                     if let Right::Grants(grants) = &right {
-                        meta.created_at = span.modified_at;
+                        // When the source last changed would tell of values that are not shown.
+                        let from = grants.iter().filter_map(|g| g.valid.from).max().unwrap_or(self.now);
+                        (meta.created_at, meta.modified_at) = (from, from);
                         let until = grants.iter().filter_map(|g| g.valid.until).min();
                         expires_at = [expires_at, until].into_iter().flatten().min();
                     }
@@ -168,9 +170,13 @@ impl Eyes<'_> {
         if builder.is_empty() {
             return Ok(None);
         }
-        let mut system = doc.system.clone();
-        system.expires_at = None;
-        Ok(Some(VisibleDoc { doc: builder.finish(system), rights, personal }))
+        // The entity's own times and version tell of Attributes that are hidden.
+        let masked = builder.finish(waybill_model::SystemColumns { created_at: self.now, modified_at: self.now, expires_at: None, version: 0, envelope: None });
+        let times = masked.spans().iter().map(|s| (s.created_at, s.modified_at));
+        let (created_at, modified_at) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((self.now, self.now));
+        let mut masked = masked;
+        (masked.system.created_at, masked.system.modified_at) = (created_at, modified_at);
+        Ok(Some(VisibleDoc { doc: masked, rights, personal }))
     }
 
     /// The fast way for what needs no look inside: everything visible as it stands.
@@ -188,7 +194,7 @@ impl Eyes<'_> {
 
     fn holds_personal(&self, doc: &EntityDoc) -> bool {
         if doc.spans().is_empty() {
-            return self.governance.class_of(doc.types().collect::<Vec<_>>().into_iter(), "") == Class::Personal;
+            return self.governance.class_of(doc.types(), "") == Class::Personal;
         }
         let types: Vec<&str> = doc.types().collect();
         let mut last = "";
@@ -209,7 +215,7 @@ impl Eyes<'_> {
             return Ok(Decided::Open(None, Right::Operator));
         }
         let name = doc.name(span);
-        if self.governance.class_of(doc.types().collect::<Vec<_>>().into_iter(), name) == Class::Open {
+        if self.governance.class_of(doc.types(), name) == Class::Open {
             return Ok(match self.kind {
                 Kind::Party { open: true } => Decided::Open(None, Right::Open),
                 _ => Decided::Closed(Reason::NoAgreement, Vec::new()),
@@ -350,6 +356,10 @@ fn narrower(a: Transform, b: Transform) -> Transform {
 }
 
 impl VisibleDoc {
+    /// Puts `list` in the order that a query asks for, by what is visible.
+    pub fn sort(list: &mut [Self], order: &waybill_query::OrderBy) {
+        order.sort_by(list, |visible| &visible.doc);
+    }
     /// The identifier.
     pub fn id(&self) -> &str {
         self.doc.id()

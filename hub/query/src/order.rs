@@ -100,7 +100,12 @@ impl OrderBy {
 
     /// Sorts `docs`; equal ones keep their order.
     pub fn sort(&self, docs: &mut [EntityDoc]) {
-        docs.sort_by_cached_key(|doc| Keys(self.items.iter().map(|item| (self.rank(item, doc), item.direction)).collect()));
+        self.sort_by(docs, |doc| doc);
+    }
+
+    /// Sorts `items` by the document that `doc` finds in each; equal ones keep their order.
+    pub fn sort_by<T>(&self, items: &mut [T], doc: impl Fn(&T) -> &EntityDoc) {
+        items.sort_by_cached_key(|found| Keys(self.items.iter().map(|item| (self.rank(item, doc(found)), item.direction)).collect()));
     }
 
     fn rank(&self, item: &OrderItem, doc: &EntityDoc) -> Rank {

@@ -168,6 +168,14 @@ impl World {
         self.hub.query(&self.city_b(ADVICE), query, |_| true).await.expect("a page").get().total.expect("counted")
     }
 
+    pub async fn ordered_for_city_b(&self, order: &str, offset: usize, limit: usize) -> Vec<String> {
+        let mut query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
+        query.order = Some(waybill_query::OrderBy::parse(order, None, &Names).expect("an order"));
+        (query.offset, query.limit) = (offset, limit);
+        let page = self.hub.query(&self.city_b(ADVICE), query, |_| true).await.expect("a page");
+        page.get().entities.iter().map(|e| e.id().to_owned()).collect()
+    }
+
     pub async fn follow_as_city_b(&self) {
         let new = NewFollower { id: None, sink: "remember", spec: String::new(), active: true, expires_at: None, initial_load: true };
         self.hub.follow(&self.city_b(ADVICE), new).await.expect("following");

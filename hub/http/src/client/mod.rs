@@ -138,6 +138,8 @@ fn build(config: &ClientConfig, reach: Reach) -> Result<reqwest::Client, CallErr
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            // Names do not mind their case (RFC 9110 5.1), but some receivers do.
+            .http1_title_case_headers()
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(config.pool_idle_per_host)
             .pool_idle_timeout(Duration::from_mins(1))
