@@ -23,6 +23,14 @@ const fn code(name: &'static str, title: &'static str, text: &'static str) -> Co
 #[rustfmt::skip]
 pub const ALL: &[Code] = &[
     // Configuration
+    code("select-not-kept", "A route that opens data selects by identifier",
+        "A route for open data, or on another basis than consent, reaches every entity of its types. The hub would not keep a narrower \
+         selection, so it refuses the route instead of opening more than it says."),
+    code("holder-not-available", "A class of holder that the hub cannot serve",
+        "A holder of the class `expiring` hides what has expired. The hub does not send `expiresAt` for it yet, so the class would promise \
+         what is not kept."),
+    code("tags-in-link-not-available", "Tags in Link headers",
+        "The hub sends tags beside values, or on the entity. It has no form of answer that needs them in `Link`."),
     code("anybody-with-purposes", "An agreement with anybody names purposes",
         "Anybody means callers nobody knows. They get open data and nothing else, so such an agreement has no clients and no purposes. \
          Name a recipient if a party is meant."),

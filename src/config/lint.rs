@@ -56,6 +56,7 @@ fn check_route(config: &Config, route: &Route, purposes: &Purposes, findings: &F
             );
         }
     }
+    check_kept(route, findings);
     if !route.personal {
         if let Some(subject) = &route.subject {
             findings.add(
@@ -118,6 +119,16 @@ fn check_route(config: &Config, route: &Route, purposes: &Purposes, findings: &F
     }
 }
 
+/// What a route says and the hub would not keep is refused: a route that reached further than it is written would open what it should not.
+fn check_kept(route: &Route, findings: &Findings) {
+    let narrowed = !route.select.ids.is_empty() || route.select.id_pattern.is_some();
+    let opens = !route.personal || route.basis.as_ref().is_some_and(|(_, basis)| *basis != Basis::Consent);
+    if narrowed && opens {
+        let what = format!("route `{}` opens data by itself, and such a route selects by type only", route.name);
+        findings.add(Finding::error("select-not-kept", route.place, what).help("Leave `ids` and `id_pattern` out, or give what it should reach a type of its own."));
+    }
+}
+
 fn broad(list: &[(super::source::Place, Iri)], purposes: &Purposes, findings: &Findings) {
     for (place, purpose) in list {
         if purposes.is_top(purpose.as_str()) {
@@ -177,6 +188,14 @@ fn check_roles(config: &Config, findings: &Findings) {
 
 fn check_agreements(config: &Config, purposes: &Purposes, findings: &Findings) {
     for agreement in &config.agreements {
+        if agreement.holder == HolderClass::Expiring {
+            let what = format!("agreement `{}` counts on its recipient hiding what has expired, and the hub sends no `expiresAt` for that yet", agreement.name);
+            findings.add(Finding::error("holder-not-available", agreement.place, what).help("Use `holder = \"plain\"`: a plain holder is told of withdrawals and shown as not bounded."));
+        }
+        if agreement.tags_in_link {
+            let what = format!("agreement `{}` accepts tags in `Link` headers, which the hub does not send", agreement.name);
+            findings.add(Finding::error("tags-in-link-not-available", agreement.place, what).help("Leave `tags_in_link` out: every form that the hub sends has room for tags."));
+        }
         let name = &agreement.name;
         if config.agreements.iter().filter(|a| a.recipient == agreement.recipient).count() > 1 {
             findings.add(

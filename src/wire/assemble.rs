@@ -16,7 +16,7 @@ use waybill_model::{Clock, Iri, Principal, Problem, ProblemCode, Scope, TenantId
 use waybill_ngsi_ld::{AuthConfig, Broker, BrokerConfig, BrokerHealth, BrokerSink, BrokerSource, Engine, NotifySink};
 use waybill_peer::{PeerClient, PeerConfig, PeerHealth};
 use waybill_port::Source;
-use waybill_store::Store;
+use waybill_store::{Options, Store};
 
 /// A hub that runs.
 pub struct Running {
@@ -65,7 +65,8 @@ fn client(config: &Config, clock: &Clock) -> Result<Client, Problem> {
 /// Opens the store that the configuration names.
 pub fn open_store(data: &Data, clock: &Clock) -> Result<Store, Problem> {
     Ok(match data {
-        Data::Folder(folder) => Store::open(folder, clock.clone())?,
+        // Two hubs on one store would each think that they are alone; a backup may be made beside.
+        Data::Folder(folder) => Store::open_with(folder, clock.clone(), Options { sole: true, ..Options::default() })?,
         Data::Memory => Store::memory(clock.clone())?,
     })
 }
