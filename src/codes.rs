@@ -213,6 +213,8 @@ pub const ALL: &[Code] = &[
         "It does not exist, or this caller may not see it. Both answer alike."),
     code("page-too-large", "A page is too large",
         "Ask for fewer entities at once and follow the next link."),
+    code("busy-subscription", "A subscription is being changed by two at once",
+        "Somebody else, or a delivery that was counted, changed it between reading and writing. Nothing was changed; send the change again."),
     code("too-many-to-order", "Too many entities to put in an order",
         "An order needs all that match at once. Narrow the query until fewer match, or leave `orderBy` out."),
     code("query-too-complex", "A query is too complex",

@@ -89,12 +89,12 @@ impl Hub {
 
     async fn delivered(&self, follower: &Follower, rows: &[Doc], seen: Batch, deleted: &[Deleted], gone: &BTreeSet<waybill_model::EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
         let now = self.inner.clock.now();
-        let mut batch = seen;
-        self.status(&mut batch, follower, now, true).await?;
+        // First what the withdrawal learns: were the rows ended first, a crash between could leave it waiting for ever.
         if !deleted.is_empty() {
-            self.note_taken_back(&mut batch, follower, gone, done).await?;
+            self.note_taken_back(follower, gone, done).await?;
         }
-        self.settle(rows, batch).await
+        self.settle(rows, seen).await?;
+        self.status(follower, now, true).await
     }
 
     /// Commits `batch` and ends the rows that were not written again meanwhile; those stay due.
@@ -120,11 +120,12 @@ impl Hub {
                 batch.put_doc(OUTBOX, &row.key, encode(&delivery), Some(now.plus_micros(wait)));
             }
         }
-        self.status(&mut batch, follower, now, false).await?;
-        self.commit(batch).await.map(drop)
+        self.commit(batch).await?;
+        self.status(follower, now, false).await
     }
 
-    async fn status(&self, batch: &mut Batch, follower: &Follower, now: DateTime, ok: bool) -> Result<(), Problem> {
+    /// Counts a delivery. Only a count: where somebody changes the follower at the same time, the change stands and the count is left out.
+    async fn status(&self, follower: &Follower, now: DateTime, ok: bool) -> Result<(), Problem> {
         let at = follower_key(&follower.tenant, &follower.id);
         let looked = at.clone();
         let Some(row) = self.inner.store.read(move |r| r.doc(FOLLOWER, &looked)).await? else { return Ok(()) };
@@ -137,8 +138,13 @@ impl Hub {
             present.status.times_failed += 1;
             present.status.last_failure = Some(now);
         }
+        let mut batch = Batch::new();
+        batch.expect_doc(FOLLOWER, &at, Some(row.revision));
         batch.put_doc(FOLLOWER, &at, encode(&present), None);
-        Ok(())
+        match self.inner.store.commit(batch).await {
+            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 

@@ -119,16 +119,23 @@ impl Hub {
     /// # Errors
     /// 404; what `change` or the sink says; the store's.
     pub async fn change_follower(&self, scope: &Scope, sink: &'static str, id: &Iri, change: impl FnOnce(&mut Follower) -> Result<(), Problem>) -> Result<(), Problem> {
+        let at = follower_key(&scope.tenant, id);
+        let looked = at.clone();
+        let revision = self.inner.store.read(move |r| Ok(r.doc(FOLLOWER, &looked)?.map(|d| d.revision))).await?;
         let mut follower = self.follower(scope, sink, id).await?;
         change(&mut follower)?;
         let there = self.sink(sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", "the sink is gone"))?;
         self.hears(scope, &there.selection(follower.spec.as_bytes())?)?;
         follower.modified_at = self.inner.clock.now();
         let mut batch = Batch::new();
-        batch.put_doc(FOLLOWER, &follower_key(&scope.tenant, id), encode(&follower), None);
+        batch.expect_doc(FOLLOWER, &at, revision);
+        batch.put_doc(FOLLOWER, &at, encode(&follower), None);
         let row = Todo::Load { follower: id.clone(), after: String::new() };
         put_todo(&mut batch, &key(&["load", scope.tenant.as_str(), id.as_str()]), &row, follower.modified_at);
-        self.commit(batch).await.map(drop)
+        self.commit(batch).await.map(drop).map_err(|p| match p.code.as_str() {
+            "store-conflict" => Problem::new(ProblemCode("busy-subscription"), 503, "Changed at the same time", "the subscription was changed while this change was made").help("Try again in a moment."),
+            _ => p,
+        })
     }
 
     /// Ends one of the caller's followers. What it saw stays known as held by its recipient.

@@ -329,26 +329,36 @@ impl Hub {
         self.queue_notice(batch, hub, Notice::Acknowledgement(ack.sign(self.keys().active())));
     }
 
-    /// A follower was told that something is gone: the withdrawals that this belongs to come further.
-    pub(crate) async fn note_taken_back(&self, batch: &mut Batch, follower: &Follower, gone: &BTreeSet<EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
-        let wanted: Vec<String> = gone.iter().map(ToString::to_string).collect();
-        let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
-        let now = self.inner.clock.now();
-        for mut withdrawal in list {
-            let mut touched = false;
-            for holder in withdrawal.holders.iter_mut().filter(|h| h.follower.as_ref() == Some(&follower.id) && h.progress != Progress::Done) {
-                let (outcome, how) = match &done.erased_how {
-                    Some(how) => (Outcome::Erased, how.clone()),
-                    None => (Outcome::Stopped, "the deletion was notified and taken".to_owned()),
-                };
-                holder.answers = vec![StoreAnswer { store: "broker".into(), outcome, how, at: now, attested: true }];
-                (holder.progress, holder.done_at, touched) = (Progress::Done, Some(now), true);
+    /// A follower was told that something is gone: the withdrawals that this belongs to come further. Safe to repeat.
+    pub(crate) async fn note_taken_back(&self, follower: &Follower, gone: &BTreeSet<EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
+        for _ in 0..16 {
+            let wanted: Vec<String> = gone.iter().map(ToString::to_string).collect();
+            let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
+            let now = self.inner.clock.now();
+            let mut batch = Batch::new();
+            for (mut withdrawal, revision) in list {
+                let mut touched = false;
+                for holder in withdrawal.holders.iter_mut().filter(|h| h.follower.as_ref() == Some(&follower.id) && h.progress != Progress::Done) {
+                    let (outcome, how) = match &done.erased_how {
+                        Some(how) => (Outcome::Erased, how.clone()),
+                        None => (Outcome::Stopped, "the deletion was notified and taken".to_owned()),
+                    };
+                    holder.answers = vec![StoreAnswer { store: "broker".into(), outcome, how, at: now, attested: true }];
+                    (holder.progress, holder.done_at, touched) = (Progress::Done, Some(now), true);
+                }
+                if touched {
+                    self.come_further(&mut batch, &mut withdrawal, revision, now);
+                }
             }
-            if touched {
-                self.come_further(batch, &mut withdrawal, now);
+            if batch.is_empty() {
+                return Ok(());
+            }
+            match self.commit(batch).await {
+                Err(problem) if problem.code == "store-conflict" => {}
+                other => return other.map(drop),
             }
         }
-        Ok(())
+        Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "others kept answering at the same time"))
     }
 
     /// Takes another hub's answer to an event of this one.
@@ -363,7 +373,7 @@ impl Hub {
         for _ in 0..16 {
             let wanted = vec![ack.event.clone()];
             let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
-            let Some(mut withdrawal) = list.into_iter().next() else {
+            let Some((mut withdrawal, revision)) = list.into_iter().next() else {
                 return Err(Problem::new(ProblemCode("acknowledgement-of-nothing"), 400, "Acknowledgement refused", "it answers no event of this hub"));
             };
             let Some(holder) = withdrawal.holders.iter_mut().find(|h| h.event.as_deref() == Some(&ack.event) && h.hub.as_deref() == Some(&hub)) else {
@@ -375,7 +385,7 @@ impl Hub {
             holder.progress = if ack.is_complete() && below { Progress::Done } else { Progress::Partly };
             holder.done_at = (holder.progress == Progress::Done).then_some(now);
             let mut batch = Batch::new();
-            self.come_further(&mut batch, &mut withdrawal, now);
+            self.come_further(&mut batch, &mut withdrawal, revision, now);
             match self.commit(batch).await {
                 Err(problem) if problem.code == "store-conflict" => {}
                 other => return other.map(drop),
@@ -384,7 +394,9 @@ impl Hub {
         Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "others kept answering at the same time"))
     }
 
-    fn come_further(&self, batch: &mut Batch, withdrawal: &mut Withdrawal, now: DateTime) {
+    /// Puts a withdrawal back with what is new, if nobody else did meanwhile, and tells upstream and her.
+    fn come_further(&self, batch: &mut Batch, withdrawal: &mut Withdrawal, revision: u64, now: DateTime) {
+        batch.expect_doc(WITHDRAWAL, withdrawal.id.as_str(), Some(revision));
         self.put_withdrawal(batch, withdrawal, now);
         self.answer_upstream(batch, withdrawal, now);
         let detail = json!({ "withdrawal": withdrawal.id, "finished": withdrawal.finished_at, "holders": withdrawal.holders.iter().map(|h| json!({ "party": h.party, "progress": h.progress, "answers": h.answers })).collect::<Vec<_>>() });
@@ -521,14 +533,15 @@ fn holding(r: &Reader<'_>, tenant: &TenantId, envelopes: &[EnvelopeHash]) -> Res
     Ok(out)
 }
 
-fn withdrawals_of(r: &Reader<'_>, parts: &[String]) -> Result<Vec<Withdrawal>, StoreError> {
+/// The withdrawals that events or envelopes belong to, each with the revision it was read at.
+fn withdrawals_of(r: &Reader<'_>, parts: &[String]) -> Result<Vec<(Withdrawal, u64)>, StoreError> {
     let mut ids = BTreeSet::new();
     for part in parts {
         each_doc(r, PART_OF, &format!("{part}{SEP}"), |doc| ids.extend(doc.key.split(SEP).nth(1).map(str::to_owned)))?;
     }
     let mut out = Vec::new();
     for id in ids {
-        out.extend(r.doc(WITHDRAWAL, &id)?.and_then(|d| serde_json::from_slice(&d.payload).ok()));
+        out.extend(r.doc(WITHDRAWAL, &id)?.and_then(|d| Some((serde_json::from_slice(&d.payload).ok()?, d.revision))));
     }
     Ok(out)
 }
