@@ -26,6 +26,8 @@ pub const ALL: &[Code] = &[
     code("select-not-kept", "A route that opens data selects by identifier",
         "A route for open data, or on another basis than consent, reaches every entity of its types. The hub would not keep a narrower \
          selection, so it refuses the route instead of opening more than it says."),
+    code("duplicate-issuer", "An issuer stands twice",
+        "Which of the two lists of audiences counts would depend on their order. Put them together."),
     code("holder-not-available", "A class of holder that the hub cannot serve",
         "A holder of the class `expiring` hides what has expired. The hub does not send `expiresAt` for it yet, so the class would promise \
          what is not kept."),

@@ -277,6 +277,20 @@ fn check_clients(config: &Config, findings: &Findings) {
 
 /// Who can reach the hub, and under which address.
 fn check_reach(config: &Config, findings: &Findings) {
+    for connection in &config.connections {
+        if let ConnectionKind::NgsiLd { holder, .. } = &connection.kind
+            && *holder == HolderClass::Expiring
+        {
+            let what = format!("connection `{}` counts on its broker hiding what has expired, and the hub sends no `expiresAt` for that yet", connection.name);
+            findings.add(Finding::error("holder-not-available", connection.place, what).help("Use `holder = \"plain\"`: the hub then deletes there and reads back."));
+        }
+    }
+    for (at, issuer) in config.auth.issuers.iter().enumerate() {
+        if config.auth.issuers[..at].iter().any(|other| other.url.trim_end_matches('/') == issuer.url.trim_end_matches('/')) {
+            let what = format!("the issuer `{}` stands twice", issuer.url);
+            findings.add(Finding::error("duplicate-issuer", issuer.place, what).help("Put the audiences of both together."));
+        }
+    }
     let hub = &config.hub;
     if !hub.listen.ip().is_loopback() && hub.tls.is_none() && hub.trusted_proxies.is_empty() {
         findings.add(

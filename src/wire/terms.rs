@@ -16,6 +16,7 @@ pub fn governance(config: &Config, base_url: &str) -> Result<Governance, Problem
     if let Some(party) = &config.hub.party {
         out.party = party.clone();
     }
+    out.contact.clone_from(&config.hub.contact);
     out.max_stale_seconds = i64::try_from(config.hub.max_stale).unwrap_or(i64::MAX);
     out.purposes = Arc::new(Purposes::bundled());
     for route in config.routes.iter().filter(|r| !r.personal) {

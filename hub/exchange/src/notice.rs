@@ -6,7 +6,7 @@ use crate::hub::Hub;
 use crate::rows::{EVENT_SEEN, NOTICE, SEP, TODO, Todo, key};
 use crate::scan::each_doc;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use waybill_consent::{ConsentBook, EventKind, EventToken, Heartbeat, Manifest};
 use waybill_gate::{HEARTBEAT, HolderClass, LastHeartbeat, MANIFEST, is_stale};
@@ -45,8 +45,12 @@ impl Hub {
 
     /// The DID document with every key that still verifies something.
     pub fn key_document(&self) -> Value {
-        let base = self.governance().base_url.clone();
-        self.keys().did_document(base.trim_start_matches("https://").trim_start_matches("http://"))
+        let governance = self.governance();
+        let mut document = self.keys().did_document(governance.base_url.trim_start_matches("https://").trim_start_matches("http://"));
+        if let Some(contact) = &governance.contact {
+            document["service"] = json!([{ "id": format!("{}#operator", self.did()), "type": "OperatorContact", "serviceEndpoint": contact }]);
+        }
+        document
     }
 
     /// The compact JWS of an envelope that this hub issued.

@@ -96,6 +96,8 @@ pub struct Governance {
     pub party: PartyId,
     /// The hub's public base URL, without a trailing slash.
     pub base_url: String,
+    /// How to reach its operator, e.g. a `mailto:` address; published with the hub's keys.
+    pub contact: Option<String>,
     /// Classifications; the first that fits counts.
     pub classes: Vec<ClassRule>,
     /// Agreements.
@@ -121,6 +123,7 @@ impl Governance {
         Ok(Self {
             party,
             base_url: base_url.to_owned(),
+            contact: None,
             classes: Vec::new(),
             agreements: Vec::new(),
             bindings: Vec::new(),
