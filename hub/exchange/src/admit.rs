@@ -7,7 +7,7 @@ use crate::rows::{INBOX, QUARANTINE, Quarantined, SEEN, Seen, key};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use waybill_consent::{Envelope, LeafKey, LeafMatch, Manifest, tag_hash};
+use waybill_consent::{Envelope, LeafKey, LeafMatch, Manifest, StatementError, tag_hash};
 use waybill_gate::{Class, INBOUND, Inbound, InboundState};
 use waybill_journal::{Kind, Record};
 use waybill_keys::KeySet;
@@ -60,6 +60,11 @@ pub struct Parcelled {
 
 /// The connection of what the operator releases from quarantine.
 pub(crate) const VOUCHED: &str = "vouched";
+
+/// For how long another hub's keys are not fetched again, in seconds.
+const KEYS_FRESH: i64 = 60;
+/// For how long they count while it cannot be reached, in seconds.
+const KEYS_KEPT: i64 = 600;
 
 /// Deliveries admitted at once.
 const AT_ONCE: usize = 50;
@@ -364,8 +369,8 @@ impl Hub {
             return Err(Problem::new(ProblemCode("foreign-manifest"), 400, "Manifest refused", "it does not lie at the sender"));
         }
         let text = self.fetched(url).await?;
-        let keys = self.keys_of(hub).await?;
-        let manifest = Manifest::verify(text.trim(), &keys, self.inner.clock.now())?;
+        let now = self.inner.clock.now();
+        let manifest = self.by_keys_of(hub, |keys| Manifest::verify(text.trim(), keys, now)).await?;
         if manifest.claims.aud != self.governance().party {
             return Err(Problem::new(ProblemCode("statement-audience"), 400, "Manifest refused", "it is for another recipient"));
         }
@@ -384,8 +389,8 @@ impl Hub {
 
     /// Verifies and stores an envelope that came from `hub`.
     pub(crate) async fn take_envelope(&self, hub: &str, hash: EnvelopeHash, compact: &str) -> Result<(), Problem> {
-        let keys = self.keys_of(hub).await?;
-        let envelope = Envelope::verify(compact, &keys, self.inner.clock.now())?;
+        let now = self.inner.clock.now();
+        let envelope = self.by_keys_of(hub, |keys| Envelope::verify(compact, keys, now)).await?;
         if envelope.hash != hash {
             return Err(Problem::new(ProblemCode("envelope-hash"), 400, "Envelope refused", "its text is not what its name says"));
         }
@@ -412,12 +417,35 @@ impl Hub {
         })
     }
 
-    /// The keys that `hub` publishes, from its own key document.
-    pub(crate) async fn keys_of(&self, hub: &str) -> Result<KeySet, Problem> {
+    /// The keys that `hub` publishes, from its own key document: as fetched within the last minute. While it cannot be reached, those of
+    /// the last minutes still count, so that what it signed before can be admitted.
+    async fn keys_of(&self, hub: &str) -> Result<KeySet, Problem> {
+        let now = self.inner.clock.now();
+        let known = self.inner.peer_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(hub).cloned();
+        let younger = |seconds: i64| known.clone().filter(|(at, _)| *at <= now && now <= at.plus_seconds(seconds)).map(|(_, keys)| keys);
+        if let Some(keys) = younger(KEYS_FRESH) {
+            return Ok(keys);
+        }
         let bad = |detail: String| Problem::new(ProblemCode("peer-keys"), 400, "Keys refused", detail);
-        let text = self.fetched(&format!("{hub}/.well-known/did.json")).await?;
+        let text = match self.fetched(&format!("{hub}/.well-known/did.json")).await {
+            Ok(text) => text,
+            Err(problem) => return younger(KEYS_KEPT).ok_or(problem),
+        };
         let document: serde_json::Value = serde_json::from_str(&text).map_err(|_| bad("the key document is not JSON".into()))?;
-        KeySet::from_did_document(&document, &crate::notice::did_of(hub)).map_err(|e| bad(e.to_string()))
+        let keys = KeySet::from_did_document(&document, &crate::notice::did_of(hub)).map_err(|e| bad(e.to_string()))?;
+        self.inner.peer_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(hub.to_owned(), (now, keys.clone()));
+        Ok(keys)
+    }
+
+    /// What `verify` says by the keys of `hub`. A key that is not among those at hand may be new, so they are fetched once more for it.
+    pub(crate) async fn by_keys_of<T>(&self, hub: &str, verify: impl Fn(&KeySet) -> Result<T, StatementError>) -> Result<T, Problem> {
+        match verify(&self.keys_of(hub).await?) {
+            Err(StatementError::Jws(waybill_keys::JwsError::UnknownKey)) => {
+                self.inner.peer_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(hub);
+                Ok(verify(&self.keys_of(hub).await?)?)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Keeps what was refused, for somebody to look at.

@@ -76,24 +76,24 @@ impl Hub {
             return self.settle(&rows, plan.seen).await;
         }
         let taking_back = !plan.draft.deleted.is_empty();
-        let (deleted, gone) = (plan.draft.deleted.clone(), plan.gone);
+        let gone = plan.gone;
         let parcel = self.inner.gate.release_parcel(&view, plan.draft, plan.tally, &follower.id).await?;
         waybill_store::crash_point("deliver");
         let sent = sink.deliver(follower.spec.as_bytes(), &parcel).await;
         waybill_store::crash_point("delivered");
         match sent {
-            Ok(done) => self.delivered(&follower, &rows, plan.seen, &deleted, &gone, &done).await,
+            Ok(done) => self.delivered(&follower, &rows, plan.seen, &gone, &done).await,
             Err(error) => self.failed(&follower, &rows, &error, taking_back).await,
         }
     }
 
-    async fn delivered(&self, follower: &Follower, rows: &[Doc], seen: Batch, deleted: &[Deleted], gone: &BTreeSet<waybill_model::EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
+    async fn delivered(&self, follower: &Follower, rows: &[Doc], seen: Batch, gone: &BTreeSet<waybill_model::EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
         let now = self.inner.clock.now();
-        // First what the withdrawal learns: were the rows ended first, a crash between could leave it waiting for ever.
-        if !deleted.is_empty() {
-            self.note_taken_back(follower, gone, done).await?;
+        let mut batch = seen;
+        if !gone.is_empty() {
+            self.note_taken_back(&mut batch, follower, gone, done);
         }
-        self.settle(rows, seen).await?;
+        self.settle(rows, batch).await?;
         self.status(follower, now, true).await
     }
 
@@ -217,9 +217,14 @@ fn compare(out: &mut Plan, before: Option<&Seen>, after: &Seen, id: Iri, visible
     let changed: BTreeSet<String> = after.instances.iter().filter(|(at, i)| before.instances.get(*at) != Some(i)).map(|(at, _)| name_of(at)).collect();
     let lost: Vec<&String> = before.instances.keys().filter(|at| !after.instances.contains_key(*at)).collect();
     out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)?.envelope));
+    // What is now shown under another envelope is no longer held under the one before.
+    let kept: BTreeSet<_> = after.instances.values().filter_map(|i| i.envelope).collect();
+    out.gone.extend(before.instances.values().filter_map(|i| i.envelope).filter(|e| !kept.contains(e)));
     let gone: BTreeSet<String> = lost.iter().map(|at| name_of(at)).filter(|n| !after.instances.keys().any(|at| &name_of(at) == n)).collect();
     let heard = |names: &BTreeSet<String>| selection.watched.is_empty() || names.iter().any(|n| selection.watched.iter().any(|w| w.as_str() == n));
-    if !changed.is_empty() && heard(&changed) {
+    // A value that is now under other terms is told whatever is watched: the old tag must not stay there.
+    let terms = after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope));
+    if !changed.is_empty() && (terms || heard(&changed)) {
         push_fingerprint(fingerprint, after, &id);
         out.draft.changed.push(Some(changed.into_iter().collect()));
         out.draft.entities.push(visible);

@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     pub flights: std::sync::Mutex<std::collections::HashSet<String>>,
     /// When each hub was last sent a heartbeat.
     pub beats: std::sync::Mutex<HashMap<String, DateTime>>,
+    /// The keys of other hubs, and when they were fetched.
+    pub peer_keys: std::sync::Mutex<HashMap<String, (DateTime, waybill_keys::KeySet)>>,
     /// When the journal was last sealed.
     pub sealed: std::sync::Mutex<Option<DateTime>>,
 }
@@ -101,6 +103,7 @@ impl Hub {
                 intake: RwLock::default(),
                 flights: std::sync::Mutex::default(),
                 beats: std::sync::Mutex::default(),
+                peer_keys: std::sync::Mutex::default(),
                 sealed: std::sync::Mutex::default(),
             }),
         })

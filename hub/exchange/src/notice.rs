@@ -165,9 +165,8 @@ impl Hub {
     /// 403 for a hub that is not known; 400 for what does not verify; the store's.
     pub async fn take_event(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
-        let keys = self.keys_of(&hub).await?;
-        let now = self.inner.clock.now();
-        let token = EventToken::verify(compact, &self.did(), &keys, now)?;
+        let (now, did) = (self.inner.clock.now(), self.did());
+        let token = self.by_keys_of(&hub, |keys| EventToken::verify(compact, &did, keys, now)).await?;
         let at = key(&[&hub, &token.jti]);
         for _ in 0..16 {
             let looked = at.clone();
@@ -197,10 +196,8 @@ impl Hub {
     /// 403 for a hub that is not known; 400 for what does not verify or is older than the last; the store's.
     pub async fn take_heartbeat(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
-        let keys = self.keys_of(&hub).await?;
-        let now = self.inner.clock.now();
-        let governance = self.governance();
-        let beat = Heartbeat::verify(compact, &governance.party, &keys, now)?;
+        let (now, governance) = (self.inner.clock.now(), self.governance());
+        let beat = self.by_keys_of(&hub, |keys| Heartbeat::verify(compact, &governance.party, keys, now)).await?;
         let (at, stale_after) = (hub.clone(), governance.max_stale_seconds);
         let (last, was_stale) = self
             .inner

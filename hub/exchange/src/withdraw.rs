@@ -142,7 +142,7 @@ impl Hub {
             return Ok(());
         }
         let mut any = false;
-        for follower in holding(r, &withdrawal.tenant, &event.envelopes)? {
+        for follower in holding(r, batch, &withdrawal.tenant, &event.envelopes)? {
             if matches!(&follower.on_behalf, crate::Behalf::Party { recipient, .. } if recipient == party) {
                 withdrawal.holders.push(holder(None, Some(follower.id), None, Progress::Told));
                 any = true;
@@ -221,7 +221,7 @@ impl Hub {
                 }
             }
             let party = self.governance().party.clone();
-            for follower in holding(r, &tenant, &event.envelopes)? {
+            for follower in holding(r, &mut batch, &tenant, &event.envelopes)? {
                 let ours = matches!(&follower.on_behalf, crate::Behalf::Operator) || matches!(&follower.on_behalf, crate::Behalf::Party { recipient, .. } if *recipient == party);
                 if ours {
                     withdrawal.holders.push(HolderProgress {
@@ -324,19 +324,26 @@ impl Hub {
                 let reason = format!("{} was given copies and has no hub", holder.party);
                 ack.stores.push(StoreAnswer { store: "asked-once".into(), outcome: Outcome::Failed { reason }, how: "nothing tells".into(), at: now, attested: true });
             }
+            if holder.hub.is_some() && holder.progress != Progress::Done && holder.signed.is_empty() {
+                let reason = format!("{} has not answered yet", holder.party);
+                ack.stores.push(StoreAnswer { store: "onward".into(), outcome: Outcome::Failed { reason }, how: "told by event".into(), at: now, attested: false });
+            }
             ack.through.extend(holder.signed.iter().cloned());
         }
         self.queue_notice(batch, hub, Notice::Acknowledgement(ack.sign(self.keys().active())));
     }
 
-    /// A follower was told that something is gone: the withdrawals that this belongs to come further. Safe to repeat.
-    pub(crate) async fn note_taken_back(&self, follower: &Follower, gone: &BTreeSet<EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
-        for _ in 0..16 {
-            let wanted: Vec<String> = gone.iter().map(ToString::to_string).collect();
-            let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
-            let now = self.inner.clock.now();
-            let mut batch = Batch::new();
-            for (mut withdrawal, revision) in list {
+    /// A follower was told that something is gone: the withdrawals that this belongs to come further, in the transaction that notes what
+    /// the follower has seen. A withdrawal waits for a follower as long as it holds anything under its envelopes.
+    pub(crate) fn note_taken_back(&self, batch: &mut Batch, follower: &Follower, gone: &BTreeSet<EnvelopeHash>, done: &Delivered) {
+        let (hub, follower, done) = (self.clone(), follower.clone(), done.clone());
+        let wanted: Vec<String> = gone.iter().map(ToString::to_string).collect();
+        batch.then(move |r| {
+            let (mut batch, now) = (Batch::new(), hub.inner.clock.now());
+            for (mut withdrawal, revision) in withdrawals_of(r, &wanted)? {
+                if !held_by(r, &follower.id, &withdrawal.envelopes)?.is_empty() {
+                    continue;
+                }
                 let mut touched = false;
                 for holder in withdrawal.holders.iter_mut().filter(|h| h.follower.as_ref() == Some(&follower.id) && h.progress != Progress::Done) {
                     let (outcome, how) = match &done.erased_how {
@@ -347,18 +354,11 @@ impl Hub {
                     (holder.progress, holder.done_at, touched) = (Progress::Done, Some(now), true);
                 }
                 if touched {
-                    self.come_further(&mut batch, &mut withdrawal, revision, now);
+                    hub.come_further(&mut batch, &mut withdrawal, revision, now);
                 }
             }
-            if batch.is_empty() {
-                return Ok(());
-            }
-            match self.commit(batch).await {
-                Err(problem) if problem.code == "store-conflict" => {}
-                other => return other.map(drop),
-            }
-        }
-        Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "others kept answering at the same time"))
+            Ok(batch)
+        });
     }
 
     /// Takes another hub's answer to an event of this one.
@@ -367,9 +367,8 @@ impl Hub {
     /// 403 for a hub that is not known; 400 for what does not verify or answers nothing; the store's.
     pub async fn take_acknowledgement(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
-        let keys = self.keys_of(&hub).await?;
-        let now = self.inner.clock.now();
-        let ack = Acknowledgement::verify(compact, &self.did(), &keys, now)?;
+        let (now, did) = (self.inner.clock.now(), self.did());
+        let ack = self.by_keys_of(&hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
         for _ in 0..16 {
             let wanted = vec![ack.event.clone()];
             let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
@@ -517,16 +516,28 @@ fn passed_on(r: &Reader<'_>, envelopes: &[EnvelopeHash]) -> Result<Vec<(Iri, Vec
     Ok(out)
 }
 
-/// The followers that saw something under one of `envelopes`.
-fn holding(r: &Reader<'_>, tenant: &TenantId, envelopes: &[EnvelopeHash]) -> Result<Vec<Follower>, StoreError> {
+/// The rows of what `follower` saw under one of `envelopes`, with their revisions.
+fn held_by(r: &Reader<'_>, follower: &Iri, envelopes: &[EnvelopeHash]) -> Result<Vec<(String, u64)>, StoreError> {
+    let mut rows = Vec::new();
+    each_doc(r, SEEN, &format!("{follower}{SEP}"), |doc| {
+        let seen: Seen = serde_json::from_slice(&doc.payload).unwrap_or_default();
+        if seen.instances.values().any(|i| i.envelope.is_some_and(|e| envelopes.contains(&e))) {
+            rows.push((doc.key, doc.revision));
+        }
+    })?;
+    Ok(rows)
+}
+
+/// The followers that hold something under one of `envelopes`. `batch` then only commits if they still do: one that was just told to
+/// let go would never be told again, and the withdrawal would wait for it for ever.
+fn holding(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, envelopes: &[EnvelopeHash]) -> Result<Vec<Follower>, StoreError> {
     let mut out = Vec::new();
     for follower in followers_of(r, tenant)? {
-        let mut holds = false;
-        each_doc(r, SEEN, &format!("{}{SEP}", follower.id), |doc| {
-            let seen: Seen = serde_json::from_slice(&doc.payload).unwrap_or_default();
-            holds |= seen.instances.values().any(|i| i.envelope.is_some_and(|e| envelopes.contains(&e)));
-        })?;
-        if holds {
+        let rows = held_by(r, &follower.id, envelopes)?;
+        for (at, revision) in &rows {
+            batch.expect_doc(SEEN, at, Some(*revision));
+        }
+        if !rows.is_empty() {
             out.push(follower);
         }
     }
