@@ -165,11 +165,6 @@ impl Stage {
                 return Ok((found, began.elapsed()));
             }
             if began.elapsed() > limit {
-                for city in [City::A, City::B, City::C] {
-                    if let Ok(answer) = self.ask(city, cities::OPERATOR, Method::GET, "/waybill/v1/withdrawals?limit=2", None).await {
-                        tracing::warn!(?city, "{}", String::from_utf8_lossy(&answer.body));
-                    }
-                }
                 return Err(format!("after {:.0} s still not: {what}", limit.as_secs_f64()));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;

@@ -184,3 +184,23 @@ async fn only_configured_hubs_are_called() {
     let error = client.send("https://evil.org", &Notice::Heartbeat("e30.e30.e30".into())).await.expect_err("refused");
     assert!(!error.retry);
 }
+
+#[tokio::test]
+async fn of_heartbeats_that_come_together_the_latest_stands() {
+    let (a, b, clock) = pair().await;
+    for round in 0..20i64 {
+        clock.advance_micros(1_000_000);
+        let now = clock.now();
+        let sign = |ago: i64| {
+            let beat = Heartbeat::new(a.hub.did(), iri(B_PARTY), 0, now.plus_micros(-ago));
+            beat.sign(a.hub.keys().active())
+        };
+        let beats: Vec<String> = [900_000, 0, 500_000, 100_000].into_iter().map(sign).collect();
+        let taken = tokio::join!(b.hub.take_heartbeat(&beats[0]), b.hub.take_heartbeat(&beats[1]), b.hub.take_heartbeat(&beats[2]), b.hub.take_heartbeat(&beats[3]));
+        assert!(taken.1.is_ok(), "the latest is always taken");
+        let url = a.url.clone();
+        let last = b.hub.store().read(move |r| r.doc(waybill_gate::HEARTBEAT, &url)).await.expect("read").expect("a row");
+        let last: LastHeartbeat = serde_json::from_slice(&last.payload).expect("a heartbeat");
+        assert_eq!(last.at, now, "round {round}");
+    }
+}

@@ -12,7 +12,7 @@ use waybill_consent::{ConsentBook, EventKind, EventToken, Heartbeat, Manifest};
 use waybill_gate::{HEARTBEAT, HolderClass, LastHeartbeat, MANIFEST, is_stale};
 use waybill_model::{DateTime, EnvelopeHash, PartyId, Problem, ProblemCode, TenantId};
 use waybill_port::Notice;
-use waybill_store::{Batch, Reader};
+use waybill_store::{Batch, Reader, StoreError};
 
 /// How long the identifier of an event is remembered, in seconds: longer than any sender keeps trying.
 const REMEMBERED: i64 = 90 * 86_400;
@@ -198,30 +198,31 @@ impl Hub {
         let hub = self.claimed_sender(compact)?;
         let (now, governance) = (self.inner.clock.now(), self.governance());
         let beat = self.by_keys_of(&hub, |keys| Heartbeat::verify(compact, &governance.party, keys, now)).await?;
-        let (at, stale_after) = (hub.clone(), governance.max_stale_seconds);
-        let (last, was_stale) = self
-            .inner
-            .store
-            .read(move |r| {
-                let last = r.doc(HEARTBEAT, &at)?.and_then(|d| serde_json::from_slice::<LastHeartbeat>(&d.payload).ok());
-                Ok((last, is_stale(r, &at, now, stale_after)?))
-            })
-            .await?;
         // What counts is the sender's time: a heartbeat that was held back on the way does not stretch anything.
         let said = beat.time.min(now);
-        if last.is_some_and(|last| said < last.at || beat.epoch < last.epoch) {
-            return Err(Problem::new(ProblemCode("statement-old"), 400, "Heartbeat refused", "a newer one has been here already"));
-        }
+        let (this, epoch, stale_after) = (self.clone(), beat.epoch, governance.max_stale_seconds);
         let mut batch = Batch::new();
-        batch.put_doc(HEARTBEAT, &hub, encode(&LastHeartbeat { at: said, epoch: beat.epoch }), None);
-        if was_stale {
-            self.look_again(&mut batch, now);
+        // Two may come at the same time. On the writer thread one of them is first, so the later time stands whatever their order.
+        batch.then(move |r| {
+            let last = r.doc(HEARTBEAT, &hub)?.and_then(|d| serde_json::from_slice::<LastHeartbeat>(&d.payload).ok());
+            if last.is_some_and(|last| said < last.at || epoch < last.epoch) {
+                return Err(StoreError::conflict("heartbeat"));
+            }
+            let mut batch = Batch::new();
+            batch.put_doc(HEARTBEAT, &hub, encode(&LastHeartbeat { at: said, epoch }), None);
+            if is_stale(r, &hub, now, stale_after)? {
+                this.look_again(&mut batch, now);
+            }
+            Ok(batch)
+        });
+        match self.inner.store.commit(batch).await {
+            Ok(_) => {
+                self.ring();
+                Ok(())
+            }
+            Err(StoreError::Conflict { .. }) => Err(Problem::new(ProblemCode("statement-old"), 400, "Heartbeat refused", "a newer one has been here already")),
+            Err(e) => Err(e.into()),
         }
-        self.inner.store.commit(batch).await?;
-        if was_stale {
-            self.ring();
-        }
-        Ok(())
     }
 
     /// Everything that came under envelopes is looked at again, in every tenant that takes data from hubs.
