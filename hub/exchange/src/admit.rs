@@ -73,6 +73,8 @@ const AT_ONCE: usize = 50;
 struct Covered {
     envelope: EnvelopeHash,
     leaf: [u8; 32],
+    /// The revision of the envelope's row: were it withdrawn before the value is stored, the value would stay for ever.
+    revision: u64,
 }
 
 impl Hub {
@@ -185,6 +187,8 @@ impl Hub {
         let governance = self.governance();
         let mut covered: BTreeMap<(Iri, Option<Iri>), Covered> = BTreeMap::new();
         let mut refused: Vec<(Iri, &'static str)> = Vec::new();
+        // Under an envelope that was withdrawn: late, or played again. It is not kept, not even in quarantine.
+        let mut ended: Vec<Iri> = Vec::new();
         let names: Vec<Iri> = entity.attributes.keys().cloned().collect();
         for name in names {
             for instance in entity.attributes.get_mut(&name).into_iter().flatten() {
@@ -201,10 +205,10 @@ impl Hub {
                     continue;
                 };
                 match manifest.map(|m| m.check(&hash, at, &text)) {
-                    Some(LeafMatch::Covered(leaf)) => {
-                        self.envelope_from(hub, hash, &tag).await?;
-                        covered.insert((name.clone(), instance.dataset_id.clone()), Covered { envelope: hash, leaf });
-                    }
+                    Some(LeafMatch::Covered(leaf)) => match self.envelope_from(hub, hash, &tag).await? {
+                        (InboundState::Withdrawn, _) => ended.push(name.clone()),
+                        (_, revision) => drop(covered.insert((name.clone(), instance.dataset_id.clone()), Covered { envelope: hash, leaf, revision })),
+                    },
                     Some(LeafMatch::Changed) => refused.push((name.clone(), "tampered")),
                     Some(LeafMatch::OtherTag(_)) => refused.push((name.clone(), "tag-swapped")),
                     Some(LeafMatch::Absent) => refused.push((name.clone(), "not-in-manifest")),
@@ -216,7 +220,17 @@ impl Hub {
             entity.attributes.remove(name);
             self.quarantine(&parcel.connection, &intake.tenant, doc.text(), Some(name), code).await?;
         }
-        if entity.attributes.is_empty() && !refused.is_empty() {
+        if !ended.is_empty() {
+            for name in &ended {
+                entity.attributes.remove(name);
+            }
+            let now = self.inner.clock.now();
+            let detail = json!({ "reason": "withdrawn", "connection": parcel.connection });
+            let mut batch = Batch::new();
+            self.inner.journal.append(&mut batch, Record::new(Kind::Refusal, intake.tenant.clone(), now).left(ended.len() as u64, None).detail(detail));
+            self.commit(batch).await?;
+        }
+        if entity.attributes.is_empty() && !(refused.is_empty() && ended.is_empty()) {
             return Ok(());
         }
         self.store_incoming(intake, entity, &covered).await
@@ -259,6 +273,9 @@ impl Hub {
                 }
             }
             let envelopes: BTreeSet<EnvelopeHash> = covered.values().map(|c| c.envelope).collect();
+            for by in covered.values() {
+                batch.expect_doc(INBOUND, &by.envelope.to_string(), Some(by.revision));
+            }
             for envelope in &envelopes {
                 batch.put_doc(CAME_UNDER, &key(&[&envelope.to_string(), intake.tenant.as_str(), id.as_str()]), Vec::new(), None);
             }
@@ -377,14 +394,18 @@ impl Hub {
         Ok(manifest)
     }
 
-    /// Makes sure that the envelope is here, verified, and for this hub's party.
-    async fn envelope_from(&self, hub: &str, hash: EnvelopeHash, url: &str) -> Result<(), Problem> {
-        let at = hash.to_string();
-        if self.inner.store.read(move |r| r.doc(INBOUND, &at)).await?.is_some() {
-            return Ok(());
+    /// Makes sure that the envelope is here, verified, and for this hub's party. Answers its state and its row's revision.
+    async fn envelope_from(&self, hub: &str, hash: EnvelopeHash, url: &str) -> Result<(InboundState, u64), Problem> {
+        let find = || {
+            let at = hash.to_string();
+            self.inner.store.read(move |r| Ok(r.doc(INBOUND, &at)?.and_then(|d| Some((serde_json::from_slice::<Inbound>(&d.payload).ok()?.state, d.revision)))))
+        };
+        if let Some(found) = find().await? {
+            return Ok(found);
         }
         let text = self.fetched(url).await?;
-        self.take_envelope(hub, hash, text.trim()).await
+        self.take_envelope(hub, hash, text.trim()).await?;
+        find().await?.ok_or_else(|| Problem::new(ProblemCode("peer-document"), 503, "Not fetched", "the envelope is not there yet"))
     }
 
     /// Verifies and stores an envelope that came from `hub`.

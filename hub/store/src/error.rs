@@ -86,12 +86,12 @@ impl From<StoreError> for Problem {
             StoreError::TooNew { .. } => {
                 make("store-too-new", 500, "Database of a newer version", "Start the version that wrote it, or restore a backup made by this one.")
             }
-            StoreError::Corrupt(_) => make("store-corrupt", 500, "Database damaged", "Restore the last backup with `waybill restore`."),
+            StoreError::Corrupt(_) => make("store-damaged", 500, "Database damaged", "Restore the last backup with `waybill restore`."),
             StoreError::Full => make("store-full", 507, "No room left", "Free space on the data directory's disk, or raise the limit."),
             StoreError::Busy => make("store-busy", 503, "Store busy", "Try again in a moment."),
             StoreError::InUse => make("store-in-use", 503, "Data directory in use", "Stop the other hub, or give this one its own directory."),
             StoreError::Closed => make("store-closed", 503, "Store closed", "The hub is stopping; try again when it is back."),
-            StoreError::Io(_) => make("store-io", 500, "Store's files not usable", "Check the data directory, its owner and its disk."),
+            StoreError::Io(_) => make("store-failed", 500, "Store's files not usable", "Check the data directory, its owner and its disk."),
             StoreError::Panicked => make("store-internal", 500, "Internal error", "Report this, with the hub's log."),
         }
     }
