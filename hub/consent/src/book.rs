@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use waybill_keys::hex;
 use waybill_model::{DateTime, EnvelopeHash, Iri, TenantId};
 use waybill_policy::Profile;
-use waybill_store::Reader;
+use waybill_store::{Reader, StoreError};
 
 /// Versions of records. Key: tenant, record, version.
 pub(crate) const RECORD: &str = "consent-record";
@@ -225,6 +225,14 @@ impl ConsentBook {
         Ok(out)
     }
 
+    /// The revision of the store at which the consents of `subject` last changed; nothing when she has none, or was erased.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn changed_at(reader: &Reader<'_>, tenant: &TenantId, subject: &Iri) -> Result<Option<u64>, StoreError> {
+        Ok(reader.doc(MARK, &join(&[tenant.as_str(), subject.as_str()]))?.map(|doc| doc.revision))
+    }
+
     /// Takes what is in memory about `subject` out of it, after an erasure.
     pub fn purge(&self, tenant: &TenantId, subject: &Iri) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,7 +321,7 @@ impl ConsentView<'_> {
         {
             return Ok(GrantSet { revision: *revision, grants: Arc::clone(grants) });
         }
-        let revision = self.reader.doc(MARK, &join(&[tenant.as_str(), subject.as_str()]))?.map_or(0, |doc| doc.revision);
+        let revision = ConsentBook::changed_at(self.reader, tenant, subject)?.unwrap_or(0);
         let (grants, newer) = match known {
             Some((own, checked, grants)) if own == revision => (grants, checked > self.revision),
             Some((own, _, _)) => (self.book.load(self.reader, tenant, subject)?, own > revision),

@@ -184,7 +184,7 @@ impl Hub {
             let event = EnvelopeEvent { envelopes: vec![*envelope], time: now, on_withdrawal: waybill_consent::OnWithdrawal::default(), successors: Vec::new() };
             let kind = if rests { EventKind::Suspended(event) } else { EventKind::Resumed(event) };
             let token = EventToken::new(self.did(), crate::notice::did_of(hub), epoch, kind, now);
-            self.queue_notice(batch, hub, Notice::Event(token.sign(self.keys().active())));
+            self.queue_in_order(batch, hub, Notice::Event(token.sign(self.keys().active())));
         }
     }
 

@@ -47,7 +47,7 @@ impl Hub {
         Ok(started)
     }
 
-    fn flights(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
+    pub(crate) fn flights(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
         self.inner.flights.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -77,7 +77,11 @@ impl Hub {
         }
         let taking_back = !plan.draft.deleted.is_empty();
         let gone = plan.gone;
-        let parcel = self.inner.gate.release_parcel(&view, plan.draft, plan.tally, &follower.id).await?;
+        let parcel = match self.inner.gate.release_parcel(&view, plan.draft, plan.tally, &follower.id, plan.sent).await {
+            // Somebody changed a consent, or the rows, meanwhile: the rows are still due, and are decided anew.
+            Err(problem) if problem.code == "store-conflict" => return Ok(()),
+            other => other?,
+        };
         waybill_store::crash_point("deliver");
         let sent = sink.deliver(follower.spec.as_bytes(), &parcel).await;
         waybill_store::crash_point("delivered");
@@ -158,19 +162,23 @@ struct Plan {
     tally: Tally,
     /// What the follower will have seen once the delivery has arrived.
     seen: Batch,
+    /// What it may have seen as soon as the delivery is on its way: were the answer lost, it is still known what to take back.
+    sent: Batch,
     /// The envelopes under which something was shown before and is no more.
     gone: BTreeSet<waybill_model::EnvelopeHash>,
 }
 
 /// Compares, for each row, what the follower may see now with what she saw last.
 fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection, rows: &[Doc], secret: &[u8; 32]) -> Result<Plan, StoreError> {
-    let mut out = Plan { draft: Draft::default(), tally: Tally::default(), seen: Batch::new(), gone: BTreeSet::new() };
+    let mut out = Plan { draft: Draft::default(), tally: Tally::default(), seen: Batch::new(), sent: Batch::new(), gone: BTreeSet::new() };
     let mut fingerprint = follower.id.to_string();
     let eyes = view.eyes(r)?;
     for row in rows {
         let Some((_, entity)) = row.key.split_once(SEP) else { continue };
         let at = key(&[follower.id.as_str(), entity]);
-        let before: Option<Seen> = r.doc(SEEN, &at)?.and_then(|doc| serde_json::from_slice(&doc.payload).ok());
+        let row = r.doc(SEEN, &at)?;
+        let revision = row.as_ref().map(|doc| doc.revision);
+        let before: Option<Seen> = row.and_then(|doc| serde_json::from_slice(&doc.payload).ok());
         let doc = r.entity(&follower.tenant, entity)?;
         let mut tally = Tally::default();
         let visible = match &doc {
@@ -190,14 +198,20 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
         match (before, visible) {
             (None, None) => {}
             (Some(before), None) => {
-                out.gone.extend(before.instances.values().filter_map(|i| i.envelope));
+                out.gone.extend(before.envelopes());
                 fingerprint.push_str(&format!("|-{id}"));
                 out.draft.deleted.push(Deleted { id, types: before.types, attributes: Vec::new() });
                 out.seen.delete_doc(SEEN, &at);
             }
             (before, Some(visible)) => {
                 let after = seen_of(&visible, secret);
+                let (personal, known) = (visible.is_personal(), out.draft.entities.len());
                 compare(&mut out, before.as_ref(), &after, id, visible, selection, &mut fingerprint);
+                if personal && out.draft.entities.len() > known {
+                    let perhaps = Seen::or_perhaps(before.as_ref(), &after);
+                    out.sent.expect_doc(SEEN, &at, revision);
+                    out.sent.put_doc(SEEN, &at, encode(&perhaps), None);
+                }
                 out.seen.put_doc(SEEN, &at, encode(&after), None);
             }
         }
@@ -216,14 +230,14 @@ fn compare(out: &mut Plan, before: Option<&Seen>, after: &Seen, id: Iri, visible
     };
     let changed: BTreeSet<String> = after.instances.iter().filter(|(at, i)| before.instances.get(*at) != Some(i)).map(|(at, _)| name_of(at)).collect();
     let lost: Vec<&String> = before.instances.keys().filter(|at| !after.instances.contains_key(*at)).collect();
-    out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)?.envelope));
+    out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)).flat_map(crate::rows::SeenInstance::envelopes));
     // What is now shown under another envelope is no longer held under the one before.
     let kept: BTreeSet<_> = after.instances.values().filter_map(|i| i.envelope).collect();
-    out.gone.extend(before.instances.values().filter_map(|i| i.envelope).filter(|e| !kept.contains(e)));
+    out.gone.extend(before.envelopes().filter(|e| !kept.contains(e)));
     let gone: BTreeSet<String> = lost.iter().map(|at| name_of(at)).filter(|n| !after.instances.keys().any(|at| &name_of(at) == n)).collect();
     let heard = |names: &BTreeSet<String>| selection.watched.is_empty() || names.iter().any(|n| selection.watched.iter().any(|w| w.as_str() == n));
     // A value that is now under other terms is told whatever is watched: the old tag must not stay there.
-    let terms = after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope));
+    let terms = after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope || !old.perhaps.is_empty()));
     if !changed.is_empty() && (terms || heard(&changed)) {
         push_fingerprint(fingerprint, after, &id);
         out.draft.changed.push(Some(changed.into_iter().collect()));
@@ -247,7 +261,7 @@ fn push_fingerprint(fingerprint: &mut String, seen: &Seen, id: &Iri) {
 pub(crate) fn seen_of(visible: &VisibleDoc, secret: &[u8; 32]) -> Seen {
     let instances = visible
         .digests(secret)
-        .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope }))
+        .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope, perhaps: BTreeSet::new() }))
         .collect();
     Seen { types: visible.types().filter_map(|t| Iri::new(t).ok()).collect(), instances }
 }

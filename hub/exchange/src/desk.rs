@@ -140,9 +140,10 @@ impl Hub {
         let mut batch = Batch::new();
         batch.expect_doc(DEAD, at, Some(doc.revision));
         batch.delete_doc(DEAD, at);
-        match at.strip_prefix(&format!("pod{SEP}")) {
-            Some(pod) => drop(batch.put_doc(crate::rows::POD, pod, doc.payload, Some(now))),
-            None => drop(batch.put_doc(OUTBOX, at, encode(&Delivery { attempts: 0, since: Some(now), error: None }), Some(now))),
+        match at.split_once(SEP) {
+            Some(("pod", pod)) => drop(batch.put_doc(crate::rows::POD, pod, doc.payload, Some(now))),
+            Some(("notice", notice)) => drop(batch.put_doc(crate::rows::NOTICE, notice, doc.payload, Some(now))),
+            _ => drop(batch.put_doc(OUTBOX, at, encode(&Delivery { attempts: 0, since: Some(now), error: None }), Some(now))),
         }
         self.commit(batch).await?;
         Ok(true)

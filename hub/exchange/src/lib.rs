@@ -18,6 +18,7 @@ mod read;
 mod restore;
 mod rows;
 mod scan;
+mod tell;
 mod withdraw;
 mod work;
 mod write;

@@ -1,11 +1,10 @@
-//! What hubs tell each other outside of data: events, acknowledgements, heartbeats; and what a hub publishes.
+//! What other hubs tell this one outside of data, its own heartbeats, and what it publishes.
 
 use crate::consent::told;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::rows::{EVENT_SEEN, NOTICE, SEP, TODO, Todo, key};
 use crate::scan::each_doc;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use waybill_consent::{ConsentBook, EventKind, EventToken, Heartbeat, Manifest};
@@ -18,18 +17,8 @@ use waybill_store::{Batch, Reader, StoreError};
 const REMEMBERED: i64 = 90 * 86_400;
 /// How long a status list may be kept, in seconds.
 const STATUS_TTL: u32 = 60;
-/// Notices sent at once.
-const AT_ONCE: usize = 100;
 /// Heartbeats for one period of staleness.
 const BEATS: i64 = 4;
-
-/// A row of [`NOTICE`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Outgoing {
-    pub hub: String,
-    pub notice: Notice,
-    pub attempts: u32,
-}
 
 /// The DID of the hub at `base_url`.
 pub(crate) fn did_of(base_url: &str) -> String {
@@ -104,59 +93,6 @@ impl Hub {
             Problem::new(ProblemCode("unknown-hub"), 403, "Not a known hub", "the statement is of no hub that this one deals with")
                 .help("Add the hub to the configuration: as a recipient's hub in an agreement, or as a peer.")
         })
-    }
-
-    pub(crate) fn queue_notice(&self, batch: &mut Batch, hub: &str, notice: Notice) {
-        let row = Outgoing { hub: hub.to_owned(), notice, attempts: 0 };
-        batch.put_doc(NOTICE, &self.ordered_key(hub), encode(&row), Some(self.inner.clock.now()));
-    }
-
-    /// Sends the notices that are due, in their order for each hub. Returns how many were sent.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn send_notices(&self) -> Result<usize, Problem> {
-        let Some(notices) = self.inner.notices.get() else { return Ok(0) };
-        let now = self.inner.clock.now();
-        let rows = self
-            .inner
-            .store
-            .read(move |r| {
-                let mut rows = Vec::new();
-                each_doc(r, NOTICE, "", |doc| rows.push(doc))?;
-                Ok(rows)
-            })
-            .await?;
-        let mut blocked = BTreeSet::new();
-        let mut sent = 0;
-        for row in rows.into_iter().take(AT_ONCE) {
-            let Ok(mut outgoing) = serde_json::from_slice::<Outgoing>(&row.payload) else { continue };
-            if blocked.contains(&outgoing.hub) {
-                continue;
-            }
-            if row.due.is_some_and(|due| due > now) {
-                blocked.insert(outgoing.hub);
-                continue;
-            }
-            waybill_store::crash_point("notice");
-            let answer = notices.send(&outgoing.hub, &outgoing.notice).await;
-            waybill_store::crash_point("noticed");
-            let mut batch = Batch::new();
-            match answer {
-                Ok(()) => {
-                    sent += 1;
-                    batch.delete_doc_at(NOTICE, &row.key, row.revision);
-                }
-                Err(error) => {
-                    outgoing.attempts += 1;
-                    let wait = error.after.map_or_else(|| (250_000i64 << outgoing.attempts.min(7)).min(15_000_000), |d| i64::try_from(d.as_micros()).unwrap_or(0));
-                    batch.put_doc(NOTICE, &row.key, encode(&outgoing), Some(now.plus_micros(wait)));
-                    blocked.insert(outgoing.hub);
-                }
-            }
-            self.commit(batch).await?;
-        }
-        Ok(sent)
     }
 
     /// Takes an event of another hub. It takes effect once; a repeated one is answered like the first.

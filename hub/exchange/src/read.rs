@@ -2,6 +2,7 @@
 
 use crate::hub::Hub;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use waybill_gate::{Page, Released, Tally, View, VisibleDoc};
 use waybill_model::{Iri, Problem, ProblemCode, Scope};
 use waybill_query::{Candidates, EntityQuery};
@@ -9,6 +10,8 @@ use waybill_store::Filter;
 
 /// How many entities are put in an order at once.
 const MAX_SORTED: usize = 10_000;
+/// How often a read is begun anew when consents change under it.
+const LOOKS: u32 = 16;
 /// The largest page.
 pub const MAX_LIMIT: usize = 1000;
 
@@ -17,7 +20,12 @@ impl Hub {
     ///
     /// # Errors
     /// 404, in the same words whether it is hidden, missing or foreign; the store's.
-    pub async fn retrieve(&self, scope: &Scope, id: &Iri, keep: impl Fn(&str) -> bool + Send + 'static) -> Result<Released<Page>, Problem> {
+    pub async fn retrieve(&self, scope: &Scope, id: &Iri, keep: impl Fn(&str) -> bool + Send + Sync + 'static) -> Result<Released<Page>, Problem> {
+        let keep = Arc::new(keep);
+        look_again(|| self.retrieve_once(scope, id, keep.clone())).await
+    }
+
+    async fn retrieve_once(&self, scope: &Scope, id: &Iri, keep: Arc<impl Fn(&str) -> bool + Send + Sync + 'static>) -> Result<Released<Page>, Problem> {
         let view = self.inner.gate.view(scope);
         let (seen, wanted, tenant) = (view.clone(), id.clone(), scope.tenant.clone());
         let (found, tally) = self
@@ -31,7 +39,7 @@ impl Hub {
                     Some(doc) => seen.eyes(r)?.mask(&doc, &mut tally)?,
                     None => None,
                 };
-                Ok((visible.map(|v| v.project(keep)), tally))
+                Ok((visible.map(|v| v.project(|name| keep(name))), tally))
             })
             .await?;
         let found: Vec<VisibleDoc> = found.into_iter().collect();
@@ -49,7 +57,12 @@ impl Hub {
     ///
     /// # Errors
     /// The store's.
-    pub async fn query(&self, scope: &Scope, query: EntityQuery, keep: impl Fn(&str) -> bool + Send + 'static) -> Result<Released<Page>, Problem> {
+    pub async fn query(&self, scope: &Scope, query: EntityQuery, keep: impl Fn(&str) -> bool + Send + Sync + 'static) -> Result<Released<Page>, Problem> {
+        let (query, keep) = (Arc::new(query), Arc::new(keep));
+        look_again(|| self.query_once(scope, query.clone(), keep.clone())).await
+    }
+
+    async fn query_once(&self, scope: &Scope, query: Arc<EntityQuery>, keep: Arc<impl Fn(&str) -> bool + Send + Sync + 'static>) -> Result<Released<Page>, Problem> {
         let view = self.inner.gate.view(scope);
         let digest = format!("query {query:?}");
         let (seen, tenant) = (view.clone(), scope.tenant.clone());
@@ -94,7 +107,7 @@ impl Hub {
                     VisibleDoc::sort(&mut page, order);
                     page = page.into_iter().skip(query.offset).take(query.limit).collect();
                 }
-                let page: Vec<VisibleDoc> = page.into_iter().map(|v: VisibleDoc| v.project(&keep)).collect();
+                let page: Vec<VisibleDoc> = page.into_iter().map(|v: VisibleDoc| v.project(|name| keep(name))).collect();
                 Ok((page, total, tally, too_many))
             })
             .await?;
@@ -105,6 +118,21 @@ impl Hub {
         }
         self.inner.gate.release_page(&view, found, Some(total), tally, &digest).await
     }
+}
+
+/// Looks once more when a consent changed between looking and releasing; what is released then is as it now stands.
+async fn look_again<F>(look: impl Fn() -> F) -> Result<Released<Page>, Problem>
+where
+    F: Future<Output = Result<Released<Page>, Problem>>,
+{
+    for _ in 0..LOOKS {
+        match look().await {
+            Err(problem) if problem.code == "store-conflict" => {}
+            other => return other,
+        }
+    }
+    Err(Problem::new(ProblemCode("busy-consent"), 503, "Consents kept changing", "what the answer stands on changed each time before it could be released")
+        .help("Try again in a moment."))
 }
 
 impl Hub {

@@ -1,7 +1,7 @@
 //! What the engine keeps in the store, and under which keys.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Principal, Scope, TenantId};
 
 /// Followers: subscriptions and fed connections. Key: the follower's id.
@@ -132,6 +132,43 @@ pub struct SeenInstance {
     pub normal: EnvelopeHash,
     /// The envelope it was tagged with.
     pub envelope: Option<EnvelopeHash>,
+    /// Envelopes that it may still stand under there: of deliveries before, since no answer says that the last one arrived.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub perhaps: BTreeSet<EnvelopeHash>,
+}
+
+/// The digest of what was sent without an answer: it is like nothing that could be shown, so it is sent again.
+pub const UNCONFIRMED: EnvelopeHash = EnvelopeHash([0; 32]);
+
+impl SeenInstance {
+    /// All envelopes that the follower may hold it under.
+    pub fn envelopes(&self) -> impl Iterator<Item = EnvelopeHash> + '_ {
+        self.envelope.into_iter().chain(self.perhaps.iter().copied())
+    }
+}
+
+impl Seen {
+    /// All envelopes that the follower may hold something under.
+    pub fn envelopes(&self) -> impl Iterator<Item = EnvelopeHash> + '_ {
+        self.instances.values().flat_map(SeenInstance::envelopes)
+    }
+
+    /// What the follower may have seen when `after` was sent to it and no answer came: that, or what it saw before.
+    #[must_use]
+    pub fn or_perhaps(before: Option<&Self>, after: &Self) -> Self {
+        let mut out = before.cloned().unwrap_or_default();
+        out.types.extend(after.types.iter().filter(|t| !before.is_some_and(|b| b.types.contains(t))).cloned());
+        for (at, new) in &after.instances {
+            let old = out.instances.get(at);
+            if old == Some(new) {
+                continue;
+            }
+            let mut perhaps: BTreeSet<EnvelopeHash> = old.into_iter().flat_map(SeenInstance::envelopes).collect();
+            perhaps.retain(|e| Some(*e) != new.envelope);
+            out.instances.insert(at.clone(), SeenInstance { digest: UNCONFIRMED, perhaps, ..new.clone() });
+        }
+        out
+    }
 }
 
 /// A row of [`TODO`].

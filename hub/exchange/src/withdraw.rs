@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
 use waybill_consent::{Acknowledgement, Closed, ConsentBook, EnvelopeEvent, EventKind, EventToken, Outcome, StatusPurpose, StoreAnswer};
-use waybill_gate::{INBOUND, Inbound, InboundState, ONWARD};
+use waybill_gate::{HOLDER, INBOUND, Inbound, InboundState, ONWARD};
 use waybill_journal::{Kind, Record};
 use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Problem, ProblemCode, TenantId};
 use waybill_port::{AccessChange, Delivered, Notice};
@@ -148,8 +148,14 @@ impl Hub {
                 any = true;
             }
         }
-        // Who only ever asked, and has no hub, was given copies that nobody can call back.
-        let asked = event.envelopes.iter().any(|e| matches!(r.doc(waybill_gate::HOLDER, &key(&[&e.to_string(), party.as_str()])), Ok(Some(_))));
+        // Who only ever asked, and has no hub, was given copies that nobody can call back. A release that comes between makes it look anew.
+        let mut asked = false;
+        for envelope in &event.envelopes {
+            let at = key(&[&envelope.to_string(), party.as_str()]);
+            let row = r.doc(HOLDER, &at)?;
+            asked |= row.is_some();
+            batch.expect_doc(HOLDER, &at, row.map(|doc| doc.revision));
+        }
         if !any && asked {
             withdrawal.holders.push(holder(None, None, None, Progress::Unbounded));
         }
@@ -195,6 +201,7 @@ impl Hub {
                 holders: Vec::new(),
                 finished_at: None,
             };
+            self.nothing_between(r, &mut batch, &tenant, &event.envelopes)?;
             for (recipient, derived) in passed_on(r, &event.envelopes)? {
                 batch.absorb(ConsentBook::mark_envelopes(r, &derived, StatusPurpose::Revocation, true).map_err(|e| StoreError::Corrupt(e.to_string()))?);
                 let onward = EnvelopeEvent { envelopes: derived, time: event.time, on_withdrawal: event.on_withdrawal, successors: Vec::new() };
@@ -244,6 +251,30 @@ impl Hub {
             self.inner.journal.append(&mut batch, record);
         }
         Ok(batch)
+    }
+
+    /// Makes `batch` fail with a conflict when, until it is committed, something else comes in under one of `envelopes`, is passed on, or
+    /// is shown to a follower: what closes them must have seen all of it.
+    fn nothing_between(&self, r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, envelopes: &[EnvelopeHash]) -> Result<(), StoreError> {
+        let (mut came, onward) = (Vec::new(), passed_on(r, envelopes)?);
+        for envelope in envelopes {
+            came.push(came_under(r, tenant, Some(*envelope))?);
+        }
+        for follower in followers_of(r, tenant)? {
+            for entity in came.iter().flatten() {
+                let at = key(&[follower.id.as_str(), entity.as_str()]);
+                batch.expect_doc(SEEN, &at, r.doc(SEEN, &at)?.map(|doc| doc.revision));
+            }
+        }
+        let (tenant, envelopes) = (tenant.clone(), envelopes.to_vec());
+        batch.check(move |r| {
+            let mut now = Vec::new();
+            for envelope in &envelopes {
+                now.push(came_under(r, &tenant, Some(*envelope))?);
+            }
+            if now == came && passed_on(r, &envelopes)? == onward { Ok(()) } else { Err(StoreError::conflict("envelope")) }
+        });
+        Ok(())
     }
 
     pub(crate) async fn upstream_rests(&self, batch: &mut Batch, hub: &str, event: &EnvelopeEvent, rests: bool) -> Result<(), Problem> {
@@ -521,7 +552,7 @@ fn held_by(r: &Reader<'_>, follower: &Iri, envelopes: &[EnvelopeHash]) -> Result
     let mut rows = Vec::new();
     each_doc(r, SEEN, &format!("{follower}{SEP}"), |doc| {
         let seen: Seen = serde_json::from_slice(&doc.payload).unwrap_or_default();
-        if seen.instances.values().any(|i| i.envelope.is_some_and(|e| envelopes.contains(&e))) {
+        if seen.envelopes().any(|e| envelopes.contains(&e)) {
             rows.push((doc.key, doc.revision));
         }
     })?;

@@ -44,7 +44,7 @@ impl Hub {
         worker!("deliver", deliver_due);
         worker!("windows", close_windows);
         worker!("inbox", process_inbox);
-        worker!("notices", send_notices);
+        worker!("notices", start_notices);
         worker!("pods", change_pods);
         worker!("ends", end_grants);
         worker!("heartbeats", beat);

@@ -175,3 +175,115 @@ async fn an_order_is_of_what_the_recipient_sees() {
     assert_eq!(world.ordered_for_city_b("power", 0, 10).await, ["urn:meter:1", "urn:meter:2", "urn:meter:3"]);
     assert_eq!(world.ordered_for_city_b("power;desc", 1, 1).await, ["urn:meter:2"]);
 }
+
+#[tokio::test]
+async fn taking_back_is_on_record_too() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    world.until("created", |d| d.created("urn:meter:1") == 1).await;
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    world.until("deleted", |d| d.deleted("urn:meter:1") == 1).await;
+    workers.stop().await;
+    let lines = world.hub.journal().export(1, 1000).await.expect("the journal");
+    let records = lines.iter().filter(|l| l.contains("\"kind\":\"retraction\"")).count();
+    assert_eq!(records, 1, "{lines:#?}");
+    assert!(!lines.iter().any(|l| l.contains("urn:meter:1")), "the readable part names no entity of hers");
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_is_taken_back() {
+    use std::sync::atomic::Ordering;
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.follow_as_city_b().await;
+    world.lost.store(true, Ordering::SeqCst);
+    let workers = world.hub.start();
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    world.until("taken, and the answer lost", |d| d.last_text("urn:meter:1").is_some()).await;
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    world.lost.store(false, Ordering::SeqCst);
+    world.advance_minutes(2);
+    world.until("deleted", |d| d.deleted("urn:meter:1") >= 1).await;
+    workers.stop().await;
+}
+
+/// Carries notices to one hub and to no other.
+struct OneHub {
+    reachable: &'static str,
+    refuses: bool,
+    taken: std::sync::Mutex<Vec<waybill_port::Notice>>,
+}
+
+impl waybill_port::Notices for OneHub {
+    fn send<'a>(&'a self, base_url: &'a str, notice: &'a waybill_port::Notice) -> waybill_port::BoxFuture<'a, Result<(), waybill_port::DeliveryError>> {
+        Box::pin(async move {
+            if base_url != self.reachable {
+                let error = if self.refuses { waybill_port::DeliveryError::fatal("refused for good") } else { waybill_port::DeliveryError::retry("nobody there") };
+                return Err(error);
+            }
+            self.taken.lock().expect("lock").push(notice.clone());
+            Ok(())
+        })
+    }
+    fn fetch<'a>(&'a self, _: &'a str) -> waybill_port::BoxFuture<'a, Result<String, waybill_port::DeliveryError>> {
+        Box::pin(async { Err(waybill_port::DeliveryError::retry("nobody there")) })
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_is_dead_does_not_hold_up_another() {
+    for refuses in [false, true] {
+        let (dead, alive) = ("https://dead.example", "https://lively.example");
+        let parties = ["https://dead.example/#city", "https://lively.example/#city"];
+        let world = World::with_hubs(&[(parties[0], dead), (parties[1], alive)]).await;
+        let notices = std::sync::Arc::new(OneHub { reachable: alive, refuses, taken: std::sync::Mutex::default() });
+        world.hub.set_notices(notices.clone());
+        let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+        // More than are sent at once, to the one that sorts first.
+        for n in 0..101 {
+            let who = format!("https://p{n}.example/#me");
+            world.grant_to(&[parties[0]], &who, "given", data.clone()).await;
+            world.grant_to(&[parties[0]], &who, "withdrawn", data.clone()).await;
+        }
+        world.grant_to(&[parties[1]], "https://anna.example/#me", "given", data.clone()).await;
+        world.grant_to(&[parties[1]], "https://anna.example/#me", "withdrawn", data).await;
+        world.hub.send_notices().await.expect("sent");
+        let events = notices.taken.lock().expect("lock").iter().filter(|n| matches!(n, waybill_port::Notice::Event(_))).count();
+        assert_eq!(events, 1, "the living hub hears of Anna's withdrawal");
+        // Who has not been told must not be lulled.
+        world.hub.beat().await.expect("beaten");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let beats = notices.taken.lock().expect("lock").iter().filter(|n| matches!(n, waybill_port::Notice::Heartbeat(_))).count();
+        assert_eq!(beats, 1, "a heartbeat for the one that was told, none for the other");
+    }
+}
+
+#[tokio::test]
+async fn what_was_looked_at_before_a_withdrawal_is_not_released_after_it() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    let release = async |(view, docs): (waybill_gate::View, Vec<waybill_gate::VisibleDoc>)| {
+        assert_eq!(docs.len(), 1, "it was visible when it was looked at");
+        world.hub.gate().release_page(&view, docs, None, waybill_gate::Tally::default(), "test").await.map(drop)
+    };
+    let looked = world.looked_at_for_city_b("urn:meter:1").await;
+    world.grant("https://ben.example/#me", "given", data.clone()).await;
+    release(looked).await.expect("somebody else's consent is no reason");
+    let looked = world.looked_at_for_city_b("urn:meter:1").await;
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    let problem = release(looked).await.expect_err("it stands on a consent that is over");
+    assert_eq!(problem.code, "store-conflict");
+    let lines = world.hub.journal().export(1, 1000).await.expect("the journal");
+    assert_eq!(lines.iter().filter(|l| l.contains("\"kind\":\"disclosure\"")).count(), 1, "only the first was released");
+    assert!(world.seen_by_city_b("urn:meter:1").await.is_none());
+}

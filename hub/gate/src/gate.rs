@@ -5,6 +5,7 @@ use crate::onward;
 use crate::parcel::{Deleted, Parcel};
 use crate::reason::Tally;
 use crate::released::{Receipt, Released};
+use crate::standing;
 use crate::tagging::Tagger;
 use crate::view::{View, VisibleDoc};
 use arc_swap::ArcSwap;
@@ -89,19 +90,30 @@ impl Gate {
     /// what stayed closed, is counted and recorded by the minute.
     ///
     /// # Errors
-    /// The store's and the journal's: then nothing is released.
+    /// The store's and the journal's: then nothing is released. `store-conflict` means that a consent changed since the entities were
+    /// looked at: look again.
     pub async fn release_page(&self, view: &View, docs: Vec<VisibleDoc>, total: Option<u64>, tally: Tally, query: &str) -> Result<Released<Page>, Problem> {
         let (entities, receipt) = self.tag_and_record(view, docs, tally, Kind::Disclosure, query, Batch::new()).await?;
         Ok(Released::new(Page { entities, total }, receipt))
     }
 
-    /// Releases a delivery to a follower. Returns only once the decision is on record, durably.
+    /// Releases a delivery to a follower. Returns only once the decision is on record, durably; `beside` is committed with it. What
+    /// is taken back is on record too.
     ///
     /// # Errors
-    /// The store's and the journal's: then nothing is released.
-    pub async fn release_parcel(&self, view: &View, draft: Draft, tally: Tally, follower: &Iri) -> Result<Released<Parcel>, Problem> {
+    /// The store's and the journal's: then nothing is released. `store-conflict` as for [`Self::release_page`].
+    pub async fn release_parcel(&self, view: &View, draft: Draft, tally: Tally, follower: &Iri, mut beside: Batch) -> Result<Released<Parcel>, Problem> {
         let Draft { key, entities, changed, deleted } = draft;
-        let (entities, receipt) = self.tag_and_record(view, entities, tally, Kind::Delivery, &format!("follow {follower}"), Batch::new()).await?;
+        let query = format!("follow {follower}");
+        if !deleted.is_empty() {
+            let record = Record::new(Kind::Retraction, view.scope().tenant.clone(), view.now())
+                .recipient(view.scope().recipient.clone())
+                .purpose(view.scope().purpose.clone())
+                .query(waybill_keys::sha256(query.as_bytes()))
+                .left(deleted.len() as u64, None);
+            self.0.journal.append(&mut beside, record);
+        }
+        let (entities, receipt) = self.tag_and_record(view, entities, tally, Kind::Delivery, &query, beside).await?;
         let manifest = receipt.manifest.clone();
         Ok(Released::new(Parcel { follower: follower.clone(), tenant: view.scope().tenant.clone(), key, at: view.now(), entities, changed, deleted, manifest }, receipt))
     }
@@ -117,14 +129,18 @@ impl Gate {
     async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
         let personal = tally.matched_personal > 0 || docs.iter().any(VisibleDoc::is_personal);
         let recipient = view.scope().recipient.clone();
-        self.count_closed(view, &tally);
         if !personal {
+            if !batch.is_empty() {
+                self.0.store.commit(batch).await?;
+            }
+            self.count_closed(view, &tally);
             if !docs.is_empty() {
                 self.0.journal.coalesce(count(view, Kind::OpenRead, None, "open"), view.now(), docs.len() as u64);
             }
             let entities = docs.into_iter().map(|v| v.doc).collect();
             return Ok((entities, Receipt { recipient, ..Receipt::default() }));
         }
+        standing::still(&mut batch, &view.scope().tenant, &docs);
         let needed = Tagger::onward_needed(&docs);
         let onward = if needed.is_empty() {
             std::collections::HashMap::new()
@@ -158,6 +174,7 @@ impl Gate {
         }
         self.0.journal.append(&mut batch, record);
         self.0.store.commit(batch).await?;
+        self.count_closed(view, &tally);
         let receipt = Receipt { personal: true, envelopes: tagged.envelopes, manifest, epoch: tagged.epoch, recipient };
         Ok((tagged.entities, receipt))
     }

@@ -11,6 +11,7 @@ mod onward;
 mod parcel;
 mod reason;
 mod released;
+mod standing;
 mod tagging;
 mod transform;
 mod view;

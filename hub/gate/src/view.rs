@@ -65,6 +65,8 @@ pub struct VisibleDoc {
     /// By what right, for each span of `doc`.
     pub(crate) rights: Vec<Right>,
     pub(crate) personal: bool,
+    /// The revision of the store up to which consents were taken into account.
+    pub(crate) as_of: u64,
 }
 
 impl View {
@@ -176,7 +178,7 @@ impl Eyes<'_> {
         let (created_at, modified_at) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((self.now, self.now));
         let mut masked = masked;
         (masked.system.created_at, masked.system.modified_at) = (created_at, modified_at);
-        Ok(Some(VisibleDoc { doc: masked, rights, personal }))
+        Ok(Some(VisibleDoc { doc: masked, rights, personal, as_of: self.consents.revision() }))
     }
 
     /// The fast way for what needs no look inside: everything visible as it stands.
@@ -184,7 +186,7 @@ impl Eyes<'_> {
         if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
             return None;
         }
-        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false };
+        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false, as_of: self.consents.revision() };
         match self.kind {
             Kind::Operator => Some(VisibleDoc { personal: self.holds_personal(doc), ..all(Right::Operator) }),
             Kind::Party { open: true } if !self.holds_personal(doc) => Some(all(Right::Open)),

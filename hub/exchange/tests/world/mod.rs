@@ -41,7 +41,7 @@ impl Arrived {
     }
 }
 
-struct Remember(Arc<Mutex<Arrived>>);
+struct Remember(Arc<Mutex<Arrived>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Sink for Remember {
     fn kind(&self) -> &'static str {
@@ -53,7 +53,8 @@ impl Sink for Remember {
     }
     fn deliver<'a>(&'a self, _: &'a [u8], parcel: &'a Released<Parcel>) -> BoxFuture<'a, Result<Delivered, DeliveryError>> {
         self.0.lock().expect("lock").0.push(parcel.get().clone());
-        Box::pin(async { Ok(Delivered::default()) })
+        let lost = self.1.load(std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async move { if lost { Err(DeliveryError::retry("the answer was lost")) } else { Ok(Delivered::default()) } })
     }
 }
 
@@ -62,10 +63,16 @@ pub struct World {
     pub tenant: TenantId,
     clock: Clock,
     arrived: Arc<Mutex<Arrived>>,
+    /// Whether what arrives is taken, but the answer gets lost.
+    pub lost: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl World {
     pub async fn new() -> Self {
+        Self::with_hubs(&[]).await
+    }
+    /// The same, with recipients that have hubs: party and address.
+    pub async fn with_hubs(hubs: &[(&str, &str)]) -> Self {
         let clock = Clock::fixed(DateTime::parse("2026-11-24T10:10:00Z").expect("a time"));
         let store = Store::memory(clock.clone()).expect("a store");
         let mut governance = Governance::bare("https://a.example").expect("governance");
@@ -79,10 +86,15 @@ impl World {
             hub: None,
             write: false,
         });
+        for (party, address) in hubs {
+            let first = governance.agreements[0].clone();
+            governance.agreements.push(Agreement { id: iri(&format!("urn:agreement:{address}")), recipient: Some(iri(party)), holder: HolderClass::Enforcing, hub: Some((*address).to_owned()), ..first });
+        }
         let hub = Hub::open(store, governance, clock.clone()).await.expect("a hub");
         let arrived = Arc::new(Mutex::new(Arrived::default()));
-        hub.add_sink(Arc::new(Remember(arrived.clone())));
-        Self { hub, tenant: TenantId::main(), clock, arrived }
+        let lost = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        hub.add_sink(Arc::new(Remember(arrived.clone(), lost.clone())));
+        Self { hub, tenant: TenantId::main(), clock, arrived, lost }
     }
 
     fn operator(&self) -> Scope {
@@ -123,12 +135,15 @@ impl World {
     }
 
     pub async fn grant(&self, subject: &str, state: &str, data: serde_json::Value) -> Granted {
+        self.grant_to(&[CITY_B], subject, state, data).await
+    }
+    pub async fn grant_to(&self, recipients: &[&str], subject: &str, state: &str, data: serde_json::Value) -> Granted {
         self.advance_minutes(2);
         let text = serde_json::json!({
             "type": "ConsentGrant", "subject": subject, "state": state, "stated": self.clock.now(),
             "notice": { "uri": "https://a.example/notice", "language": "en", "textHash": "00" },
             "controller": { "id": "https://a.example/party", "name": "City A", "address": "1 Main Street", "contact": "privacy@a.example", "country": "BE" },
-            "recipients": [{ "id": CITY_B, "name": "City B", "address": "2 Main Street", "contact": "privacy@b.example", "country": "BE" }],
+            "recipients": recipients.iter().map(|r| serde_json::json!({ "id": r, "name": "Recipient", "address": "2 Main Street", "contact": "privacy@b.example", "country": "BE" })).collect::<Vec<_>>(),
             "until": "2027-06-30T00:00:00Z", "purposes": [ADVICE], "label": { "en": "Advice on saving energy" }, "data": data,
             "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
             "withdrawal": { "uri": "https://a.example/withdraw", "method": "in your pod" },
@@ -160,6 +175,17 @@ impl World {
                 None
             }
         }
+    }
+    /// What city B would be shown, before it is released, with the view it was looked at through.
+    pub async fn looked_at_for_city_b(&self, id: &str) -> (waybill_gate::View, Vec<waybill_gate::VisibleDoc>) {
+        let view = self.hub.gate().view(&self.city_b(ADVICE));
+        let (seen, id, tenant) = (view.clone(), id.to_owned(), self.tenant.clone());
+        let look = move |r: &waybill_store::Reader<'_>| {
+            let Some(doc) = r.entity(&tenant, &id)? else { return Ok(Vec::new()) };
+            Ok(seen.eyes(r)?.mask(&doc, &mut waybill_gate::Tally::default())?.into_iter().collect())
+        };
+        let found = self.hub.store().read(look).await.expect("read");
+        (view, found)
     }
     pub async fn count_for_city_b(&self, q: Option<&str>) -> u64 {
         let mut query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
