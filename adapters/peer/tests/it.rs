@@ -1,5 +1,7 @@
 //! Two hubs over real sockets: what one publishes the other verifies; what is forged, stale or for another is refused.
 
+mod admission;
+
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -203,78 +205,4 @@ async fn of_heartbeats_that_come_together_the_latest_stands() {
         let last: LastHeartbeat = serde_json::from_slice(&last.payload).expect("a heartbeat");
         assert_eq!(last.at, now, "round {round}");
     }
-}
-
-const POWER: &str = "https://w3id.org/example/power";
-const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
-
-/// Anna's word on her meter, at hub A.
-async fn anna_says(a: &Hub, state: &str) {
-    let party = |id: &str, name: &str| serde_json::json!({ "id": id, "name": name, "address": "1 Main Street", "contact": "privacy@x.example", "country": "BE" });
-    let text = serde_json::json!({
-        "type": "ConsentGrant", "subject": "https://anna.example/#me", "state": state, "stated": a.clock().now(),
-        "notice": { "uri": "https://a.example/notice", "language": "en", "textHash": "00" },
-        "controller": party("https://a.example/#city", "A"), "recipients": [party(B_PARTY, "B")], "purposes": [ADVICE],
-        "label": { "en": "Advice" }, "data": [{ "attribute": POWER, "precision": "exact" }], "until": "2027-06-30T00:00:00Z",
-        "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
-        "withdrawal": { "uri": "https://a.example/withdraw", "method": "in your pod" },
-    })
-    .to_string();
-    let seen = waybill_consent::Observed {
-        source: iri("https://anna.example/consents/energy"),
-        etag: None,
-        hash: waybill_keys::hex(&waybill_keys::sha256(text.as_bytes())),
-        author: iri("https://anna.example/#me"),
-        kind: waybill_consent::EvidenceKind::Signed,
-        access_rules: None,
-        received: a.clock().now(),
-    };
-    let document = waybill_consent::GrantDocument::parse(text.as_bytes()).expect("a grant document");
-    a.take_grant_document(&TenantId::main(), &document, &seen).await.expect("taken");
-}
-
-#[tokio::test]
-async fn a_delivery_that_is_played_again_after_the_withdrawal_is_not_kept() {
-    use waybill_exchange::{Change, Incoming};
-    use waybill_model::{EntityDoc, Principal, Scope};
-    let (a, b, clock) = pair().await;
-    let secret = waybill_keys::sha256(b"the secret");
-    b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret });
-    let operator = Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(TenantId::main()) };
-    let meter = iri("urn:meter:1");
-    let text = format!("{{\"id\":\"{meter}\",\"type\":[\"https://w3id.org/example/SmartMeter\"],\"{POWER}\":[{{\"type\":\"Property\",\"value\":7}}]}}");
-    let doc = EntityDoc::parse(text, clock.now()).expect("canonical");
-    a.hub.modify(&operator, &meter, |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
-    let binding = waybill_consent::Binding {
-        target: waybill_consent::Target::Entity(meter.clone()),
-        subject: iri("https://anna.example/#me"),
-        validity: waybill_consent::Validity::default(),
-        asserted_by: iri("https://a.example/#city"),
-        evidence: String::new(),
-        rule: waybill_consent::Rule::All,
-    };
-    a.hub.bind(&TenantId::main(), &binding).await.expect("bound");
-    anna_says(&a.hub, "given").await;
-    let city_b = Scope { principal: Principal::Hub, recipient: Some(iri(B_PARTY)), purpose: Some(iri(ADVICE)), ..Scope::anonymous(TenantId::main()) };
-    let page = a.hub.retrieve(&city_b, &meter, |_| true).await.expect("granted");
-    let delivery = vec![Incoming::Changed(page.get().entities[0].text().to_owned())];
-    let manifest = page.receipt().manifest.clone();
-    let held = async || {
-        let meter = meter.clone();
-        b.hub.store().read(move |r| r.entity(&TenantId::main(), meter.as_str())).await.expect("read").is_some()
-    };
-    b.hub.receive("a", "the secret", delivery.clone(), manifest.clone()).await.expect("received");
-    b.hub.process_inbox().await.expect("admitted");
-    assert!(held().await, "what the tag covers is kept");
-
-    clock.advance_micros(120_000_000);
-    anna_says(&a.hub, "withdrawn").await;
-    assert_eq!(a.hub.send_notices().await.expect("sent"), 1, "hub B is told");
-    assert!(!held().await, "it is gone with the event");
-
-    b.hub.receive("a", "the secret", delivery, manifest).await.expect("received");
-    b.hub.process_inbox().await.expect("looked at");
-    assert!(!held().await, "played again, it is not kept");
-    let left = b.hub.store().read(|r| r.docs("quarantine", "", 10, None)).await.expect("read");
-    assert!(left.is_empty(), "not even in quarantine");
 }

@@ -98,7 +98,7 @@ pub struct ManifestClaims {
     pub aud: PartyId,
     /// When it was signed, in seconds.
     pub iat: i64,
-    /// Counts the deliveries of this hub to this recipient.
+    /// Grows from delivery to delivery of this hub to this recipient: when it was decided, in microseconds.
     pub seq: u64,
     /// The consent epoch it was decided at.
     pub epoch: u64,

@@ -1,6 +1,6 @@
 //! What the operator sees and does: holders, quarantine, dead letters, keys, erasure.
 
-use crate::admit::Incoming;
+use crate::inbox::Incoming;
 use crate::consent::{entities_of, told};
 use crate::follow::encode;
 use crate::hub::{Hub, SECRET};
@@ -105,14 +105,14 @@ impl Hub {
         batch.expect_doc(QUARANTINE, at, Some(doc.revision));
         batch.delete_doc(QUARANTINE, at);
         if admit {
-            let parcel = crate::admit::Parcelled {
-                connection: crate::admit::VOUCHED.to_owned(),
+            let parcel = crate::inbox::Parcelled {
+                connection: crate::inbox::VOUCHED.to_owned(),
                 items: vec![Incoming::Changed(row.document.clone())],
                 manifest: None,
                 at: now,
                 attempts: 0,
             };
-            batch.put_doc(INBOX, &self.ordered_key(crate::admit::VOUCHED), encode(&(tenant, parcel)), Some(now));
+            batch.put_doc(INBOX, &self.ordered_key(crate::inbox::VOUCHED), encode(&(tenant, parcel)), Some(now));
         }
         let what = if admit { "released" } else { "discarded" };
         self.inner.journal.append(&mut batch, Record::new(Kind::Quarantine, tenant.clone(), now).left(1, None).detail(json!({ "reason": row.code, "connection": row.connection, "operator": what })));

@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     pub sources: RwLock<HashMap<String, Arc<dyn Source>>>,
     pub pods: RwLock<HashMap<String, Arc<dyn Grants>>>,
     pub notices: OnceLock<Arc<dyn Notices>>,
-    pub intake: RwLock<HashMap<String, crate::admit::Intake>>,
+    pub intake: RwLock<HashMap<String, crate::inbox::Intake>>,
     pub flights: std::sync::Mutex<std::collections::HashSet<String>>,
     /// When each hub was last sent a heartbeat.
     pub beats: std::sync::Mutex<HashMap<String, DateTime>>,

@@ -230,6 +230,6 @@ pub struct Quarantined {
     pub code: String,
     /// When.
     pub at: DateTime,
-    /// The entity as it came, canonical, sealed.
+    /// What was refused of the entity, canonical, as it came.
     pub document: String,
 }

@@ -43,7 +43,7 @@ impl Hub {
         worker!("fan-out", fan_out);
         worker!("deliver", deliver_due);
         worker!("windows", close_windows);
-        worker!("inbox", process_inbox);
+        worker!("inbox", start_inbox);
         worker!("notices", start_notices);
         worker!("pods", change_pods);
         worker!("ends", end_grants);

@@ -3,7 +3,7 @@
 use crate::inbound::{InboundEnvelope, State};
 use crate::view::{Right, VisibleDoc};
 use std::collections::{BTreeMap, BTreeSet};
-use waybill_consent::ConsentBook;
+use waybill_consent::{Basis, ConsentBook};
 use waybill_model::{EnvelopeHash, Iri, TenantId};
 use waybill_store::{Batch, StoreError};
 
@@ -17,8 +17,8 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
         for right in &doc.rights {
             match right {
                 Right::Grants(grants) => {
-                    // Another lawful basis has no envelope, and no consent that could be withdrawn.
-                    for subject in grants.iter().filter(|g| g.envelope.is_some()).filter_map(|g| g.subject.as_ref()) {
+                    // What stands on another lawful basis, no consent can close.
+                    for subject in grants.iter().filter(|g| g.basis == Basis::Consent).filter_map(|g| g.subject.as_ref()) {
                         let seen = deciders.entry(subject.clone()).or_insert(doc.as_of);
                         *seen = doc.as_of.min(*seen);
                     }

@@ -86,7 +86,9 @@ impl<'a> Tagger<'a> {
             out.entities.push(made.finish(doc.system.clone()));
         }
         if !builder.is_empty() {
-            out.manifest = Some(builder.sign(ring.active(), 0, out.epoch, self.view.now));
+            // The time of the decision orders what this recipient is given: an older delivery must not overtake.
+            let seq = u64::try_from(self.view.now.micros()).unwrap_or(0);
+            out.manifest = Some(builder.sign(ring.active(), seq, out.epoch, self.view.now));
         }
         out
     }

@@ -1,0 +1,313 @@
+//! What hub B keeps of what comes from hub A, and for how long.
+
+use super::{B_PARTY, Town, iri, pair};
+use serde_json::json;
+use waybill_consent::{EnvelopeEvent, EventKind, EventToken, OnWithdrawal};
+use waybill_exchange::{Behalf, Change, Hub, Incoming, Intake, NewFollower, Progress};
+use waybill_gate::{Class, ClassRule};
+use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Principal, Scope, TenantId};
+
+/// May have it from city B, and has no hub.
+const C_PARTY: &str = "https://c.example/#city";
+const POWER: &str = "https://w3id.org/example/power";
+const MODEL: &str = "https://w3id.org/example/model";
+const METER: &str = "https://w3id.org/example/SmartMeter";
+const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
+const ID: &str = "urn:meter:1";
+
+/// Anna's word on her meter, at hub A.
+async fn anna_says(a: &Hub, state: &str) {
+    let party = |id: &str, name: &str| json!({ "id": id, "name": name, "address": "1 Main Street", "contact": "privacy@x.example", "country": "BE" });
+    let text = json!({
+        "type": "ConsentGrant", "subject": "https://anna.example/#me", "state": state, "stated": a.clock().now(),
+        "notice": { "uri": "https://a.example/notice", "language": "en", "textHash": "00" },
+        "controller": party("https://a.example/#city", "A"), "recipients": [party(B_PARTY, "B")], "mayPassTo": [party(C_PARTY, "C")], "purposes": [ADVICE],
+        "label": { "en": "Advice" }, "data": [{ "attribute": POWER, "precision": "exact" }], "until": "2027-06-30T00:00:00Z",
+        "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
+        "withdrawal": { "uri": "https://a.example/withdraw", "method": "in your pod" },
+    })
+    .to_string();
+    let seen = waybill_consent::Observed {
+        source: iri("https://anna.example/consents/energy"),
+        etag: None,
+        hash: waybill_keys::hex(&waybill_keys::sha256(text.as_bytes())),
+        author: iri("https://anna.example/#me"),
+        kind: waybill_consent::EvidenceKind::Signed,
+        access_rules: None,
+        received: a.clock().now(),
+    };
+    let document = waybill_consent::GrantDocument::parse(text.as_bytes()).expect("a grant document");
+    a.take_grant_document(&TenantId::main(), &document, &seen).await.expect("taken");
+}
+
+fn operator() -> Scope {
+    Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(TenantId::main()) }
+}
+
+fn doc(types: &[&str], attributes: &str, clock: &Clock) -> EntityDoc {
+    let text = format!("{{\"id\":\"{ID}\",\"type\":{}{attributes}}}", serde_json::to_string(types).expect("JSON"));
+    EntityDoc::parse(text, clock.now()).expect("canonical")
+}
+
+fn property(name: &str, value: &str) -> String {
+    format!(",\"{name}\":[{{\"type\":\"Property\",\"value\":{value}}}]")
+}
+
+/// Hub A with Anna's meter, given to city B, and hub B that takes from it. `model` is open at both.
+struct Linked {
+    a: Town,
+    b: Town,
+    clock: Clock,
+}
+
+type Delivery = (Vec<Incoming>, Option<String>);
+
+impl Linked {
+    async fn new() -> Self {
+        let (a, b, clock) = pair().await;
+        let secret = waybill_keys::sha256(b"the secret");
+        b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret });
+        let mut governance = (*b.hub.governance()).clone();
+        governance.classes.push(ClassRule { types: vec![iri(METER)], attributes: vec![iri(MODEL)], class: Class::Open });
+        let mut to_c = governance.agreements[0].clone();
+        (to_c.id, to_c.recipient, to_c.hub) = (iri("urn:agreement:c"), Some(iri(C_PARTY)), None);
+        governance.agreements.push(to_c);
+        b.hub.gate().govern(governance);
+        let this = Self { a, b, clock };
+        this.measured(7).await;
+        let binding = waybill_consent::Binding {
+            target: waybill_consent::Target::Entity(iri(ID)),
+            subject: iri("https://anna.example/#me"),
+            validity: waybill_consent::Validity::default(),
+            asserted_by: iri("https://a.example/#city"),
+            evidence: String::new(),
+            rule: waybill_consent::Rule::All,
+        };
+        this.a.hub.bind(&TenantId::main(), &binding).await.expect("bound");
+        anna_says(&this.a.hub, "given").await;
+        this
+    }
+
+    /// Hub A's meter says `value`.
+    async fn measured(&self, value: u32) {
+        let doc = doc(&[METER], &property(POWER, &value.to_string()), &self.clock);
+        self.a.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
+        self.clock.advance_micros(1_000_000);
+    }
+
+    /// What hub A gives city B of it.
+    async fn delivery(&self) -> Delivery {
+        let city_b = Scope { principal: Principal::Hub, recipient: Some(iri(B_PARTY)), purpose: Some(iri(ADVICE)), ..Scope::anonymous(TenantId::main()) };
+        let page = self.a.hub.retrieve(&city_b, &iri(ID), |_| true).await.expect("granted");
+        (vec![Incoming::Changed(page.get().entities[0].text().to_owned())], page.receipt().manifest.clone())
+    }
+
+    async fn received(&self, (items, manifest): Delivery) {
+        self.b.hub.receive("a", "the secret", items, manifest).await.expect("received");
+        self.b.hub.process_inbox().await.expect("looked at");
+    }
+
+    /// The value of an Attribute at hub B, as it is stored.
+    async fn held(&self, name: &'static str) -> Option<String> {
+        let doc = self.b.hub.store().read(|r| r.entity(&TenantId::main(), ID)).await.expect("read")?;
+        let held = doc.instances_of(name).next().map(|span| doc.instance(span).to_owned());
+        held
+    }
+
+    async fn quarantined(&self) -> Vec<(String, String)> {
+        let rows = self.b.hub.quarantined(&TenantId::main(), 100, None).await.expect("read");
+        rows.into_iter().map(|(_, row)| (row.code, row.document)).collect()
+    }
+
+    async fn event(&self, kind: EventKind) {
+        let token = EventToken::new(self.a.hub.did(), self.b.hub.did(), 1, kind, self.clock.now()).sign(self.a.hub.keys().active());
+        self.b.hub.take_event(&token).await.expect("taken");
+    }
+}
+
+/// The envelope that a delivery's values are tagged with.
+fn tag_of((items, _): &Delivery) -> EnvelopeHash {
+    let Incoming::Changed(text) = &items[0] else { panic!("a change") };
+    let at = text.find("/env/").expect("a tag") + 5;
+    EnvelopeHash::parse(text[at..].split('"').next().expect("its end")).expect("a hash")
+}
+
+fn about(envelopes: Vec<EnvelopeHash>, clock: &Clock, successors: Vec<String>) -> EnvelopeEvent {
+    EnvelopeEvent { envelopes, time: clock.now(), on_withdrawal: OnWithdrawal::default(), successors }
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_played_again_after_the_withdrawal_is_not_kept() {
+    let link = Linked::new().await;
+    let delivery = link.delivery().await;
+    link.received(delivery.clone()).await;
+    assert!(link.held(POWER).await.is_some(), "what the tag covers is kept");
+
+    link.clock.advance_micros(120_000_000);
+    anna_says(&link.a.hub, "withdrawn").await;
+    assert_eq!(link.a.hub.send_notices().await.expect("sent"), 1, "hub B is told");
+    assert_eq!(link.held(POWER).await, None, "it is gone with the event");
+
+    link.received(delivery).await;
+    assert_eq!(link.held(POWER).await, None, "played again, it is not kept");
+    assert!(link.quarantined().await.is_empty(), "not even in quarantine");
+}
+
+#[tokio::test]
+async fn an_older_delivery_does_not_overtake() {
+    let link = Linked::new().await;
+    let first = link.delivery().await;
+    link.measured(8).await;
+    let second = link.delivery().await;
+    link.received(second.clone()).await;
+    let newest = link.held(POWER).await.expect("kept");
+    assert!(newest.contains('8'), "{newest}");
+    link.received(first.clone()).await;
+    assert_eq!(link.held(POWER).await.as_ref(), Some(&newest), "the older one is not taken");
+    link.received(second.clone()).await;
+    assert_eq!(link.held(POWER).await.as_ref(), Some(&newest), "the same once more changes nothing");
+
+    link.received((vec![Incoming::Gone { id: iri(ID), attributes: Vec::new() }], None)).await;
+    assert_eq!(link.held(POWER).await, None);
+    link.clock.advance_micros(120_000_000);
+    link.received((vec![Incoming::Gone { id: iri(ID), attributes: Vec::new() }], None)).await;
+    link.measured(9).await;
+    link.received(link.delivery().await).await;
+    assert!(link.held(POWER).await.is_some_and(|text| text.contains('9')), "a new one is");
+    for old in [first, second] {
+        link.received(old).await;
+        assert!(link.held(POWER).await.is_some_and(|text| text.contains('9')), "an old one is not");
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_takes_away_is_its_own() {
+    let link = Linked::new().await;
+    let own = doc(&[METER], &property(MODEL, "\"own\""), &link.clock);
+    link.b.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(own.clone(), ()))).await.expect("written");
+    link.received(link.delivery().await).await;
+    assert!(link.held(POWER).await.is_some());
+    link.received((vec![Incoming::Gone { id: iri(ID), attributes: Vec::new() }], None)).await;
+    assert_eq!(link.held(POWER).await, None, "what came is gone");
+    assert!(link.held(MODEL).await.is_some(), "what is hub B's own stays");
+
+    // Open data that the sender sent goes with it.
+    let open = doc(&[METER], &property(MODEL, "\"theirs\""), &link.clock);
+    link.received((vec![Incoming::Changed(open.text().to_owned())], None)).await;
+    assert!(link.held(MODEL).await.is_some_and(|text| text.contains("theirs")));
+    link.received((vec![Incoming::Gone { id: iri(ID), attributes: vec![iri(MODEL)] }], None)).await;
+    assert_eq!(link.held(MODEL).await, None);
+}
+
+#[tokio::test]
+async fn what_comes_is_judged_by_all_types_of_the_entity() {
+    let link = Linked::new().await;
+    let open = doc(&[METER], &property(MODEL, "\"x\""), &link.clock);
+    let here = doc(&["https://w3id.org/example/Person"], &property("https://w3id.org/example/name", "\"Anna\""), &link.clock);
+    link.b.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(here.clone(), ()))).await.expect("written");
+    link.received((vec![Incoming::Changed(open.text().to_owned())], None)).await;
+    assert_eq!(link.held(MODEL).await, None, "on a person's entity it is not open");
+    assert_eq!(link.quarantined().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_kept_alone_once_and_not_beyond_its_envelope() {
+    let link = Linked::new().await;
+    let (mut items, manifest) = link.delivery().await;
+    let hash = tag_of(&(items.clone(), manifest.clone()));
+    // A value nobody tagged beside one that is covered.
+    let Incoming::Changed(text) = &mut items[0] else { panic!("a change") };
+    *text = text.replacen(&format!("\"{POWER}\""), &format!("\"https://w3id.org/example/name\":[{{\"type\":\"Property\",\"value\":\"Anna\"}}],\"{POWER}\""), 1);
+    link.received((items.clone(), manifest.clone())).await;
+    assert!(link.held(POWER).await.is_some(), "what is covered is kept");
+    let kept = link.quarantined().await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].0, "untagged-personal");
+    assert!(kept[0].1.contains("Anna") && !kept[0].1.contains(POWER), "only what was refused: {}", kept[0].1);
+
+    // Without its manifest all of it is refused, and lies there until its envelope is over.
+    link.received((link.delivery().await.0, None)).await;
+    assert_eq!(link.quarantined().await.len(), 2);
+    link.event(EventKind::Withdrawn(about(vec![hash], &link.clock, Vec::new()))).await;
+    let left = link.quarantined().await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    link.received((items, None)).await;
+    assert!(!link.quarantined().await.iter().any(|(_, text)| text.contains(POWER)), "nor is it put there any more");
+}
+
+#[tokio::test]
+async fn an_envelope_that_rested_before_it_came_opens_when_it_goes_on() {
+    let link = Linked::new().await;
+    let delivery = link.delivery().await;
+    let hash = tag_of(&delivery);
+    link.event(EventKind::Suspended(about(vec![hash], &link.clock, Vec::new()))).await;
+    link.received(delivery).await;
+    assert!(link.held(POWER).await.is_some(), "it is kept, closed");
+    link.a.hub.beat().await.expect("beaten");
+    link.clock.advance_micros(1_000_000);
+    let beat = waybill_consent::Heartbeat::new(link.a.hub.did(), iri(B_PARTY), 1, link.clock.now()).sign(link.a.hub.keys().active());
+    let _ = link.b.hub.take_heartbeat(&beat).await;
+    let own = Scope { principal: Principal::Hub, recipient: Some(iri(B_PARTY)), purpose: Some(iri(ADVICE)), ..Scope::anonymous(TenantId::main()) };
+    assert!(link.b.hub.retrieve(&own, &iri(ID), |_| true).await.is_err(), "while it rests");
+    link.event(EventKind::Resumed(about(vec![hash], &link.clock, Vec::new()))).await;
+    assert!(link.b.hub.retrieve(&own, &iri(ID), |_| true).await.is_ok(), "once it goes on");
+}
+
+#[tokio::test]
+async fn a_bad_successor_does_not_keep_an_envelope_open() {
+    let link = Linked::new().await;
+    let delivery = link.delivery().await;
+    let hash = tag_of(&delivery);
+    link.received(delivery).await;
+    link.event(EventKind::Withdrawn(about(vec![hash], &link.clock, vec!["e30.e30.e30".into()]))).await;
+    assert_eq!(link.held(POWER).await, None);
+}
+
+#[tokio::test]
+async fn a_follower_of_data_passed_on_is_waited_for_until_it_let_go() {
+    let link = Linked::new().await;
+    link.received(link.delivery().await).await;
+    let follower = Behalf::Party { recipient: iri(C_PARTY), purpose: Some(iri(ADVICE)) }.scope(&TenantId::main());
+    link.b.hub.add_sink(std::sync::Arc::new(Nowhere));
+    let new = NewFollower { id: None, sink: "nowhere", spec: String::new(), active: true, expires_at: None, initial_load: true };
+    let id: Iri = link.b.hub.follow(&follower, new).await.expect("following");
+    let beat = waybill_consent::Heartbeat::new(link.a.hub.did(), iri(B_PARTY), 1, link.clock.now()).sign(link.a.hub.keys().active());
+    link.b.hub.take_heartbeat(&beat).await.expect("taken");
+    let workers = link.b.hub.start();
+    let held = async || link.b.hub.store().read(|r| r.docs("seen", "", 10, None)).await.expect("read").len();
+    for _ in 0..500 {
+        if held().await == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    link.clock.advance_micros(120_000_000);
+    anna_says(&link.a.hub, "withdrawn").await;
+    link.a.hub.send_notices().await.expect("sent");
+    let mut done = false;
+    for _ in 0..500 {
+        let list = link.b.hub.withdrawals(&TenantId::main()).await.expect("withdrawals");
+        done = list.iter().any(|w| w.holders.iter().any(|h| h.follower.as_ref() == Some(&id) && h.progress == Progress::Done));
+        if done {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    workers.stop().await;
+    assert!(done, "the follower let go, and that is known");
+}
+
+/// Takes everything and keeps nothing.
+struct Nowhere;
+
+impl waybill_port::Sink for Nowhere {
+    fn kind(&self) -> &'static str {
+        "nowhere"
+    }
+    fn selection(&self, _: &[u8]) -> Result<waybill_port::Selection, waybill_model::Problem> {
+        Ok(waybill_port::Selection { query: waybill_query::EntityQuery::default(), watched: Vec::new(), hears_deletions: true })
+    }
+    fn deliver<'a>(&'a self, _: &'a [u8], _: &'a waybill_gate::Released<waybill_gate::Parcel>) -> waybill_port::BoxFuture<'a, Result<waybill_port::Delivered, waybill_port::DeliveryError>> {
+        Box::pin(async { Ok(waybill_port::Delivered::default()) })
+    }
+}

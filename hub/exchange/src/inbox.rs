@@ -1,0 +1,176 @@
+//! The inbox: what came in lies here, durably, until it is admitted or refused.
+
+use crate::follow::encode;
+use crate::hub::Hub;
+use crate::rows::{INBOX, key};
+use serde::{Deserialize, Serialize};
+use waybill_model::{DateTime, Iri, Problem, ProblemCode, TenantId};
+use waybill_store::Batch;
+
+/// Deliveries of one connection admitted at once.
+const AT_ONCE: usize = 50;
+
+/// How one connection's data is to be treated.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Whose store it goes to.
+    pub tenant: TenantId,
+    /// The base URL of the hub at the other end, when there is one: what is personal must then be tagged by it.
+    pub hub: Option<String>,
+    /// The follower that feeds the store at the other end, when this hub does: what comes back is compared with what was sent.
+    pub fed_by: Option<Iri>,
+    /// The SHA-256 of the secret that the other end shows with what it sends.
+    pub secret: [u8; 32],
+}
+
+/// One entity as it came.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Incoming {
+    /// It is new or changed: the canonical document, tags inside.
+    Changed(String),
+    /// It is gone there, or some of its Attributes are.
+    Gone {
+        /// The entity.
+        id: Iri,
+        /// The Attributes that are gone; none when the whole entity is.
+        attributes: Vec<Iri>,
+    },
+}
+
+/// A delivery as it lies in the inbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Parcelled {
+    /// The connection.
+    pub connection: String,
+    /// What came.
+    pub items: Vec<Incoming>,
+    /// Where the sender's manifest lies.
+    pub manifest: Option<String>,
+    /// When it came.
+    pub at: DateTime,
+    /// Failed attempts to admit it: the sender's documents could not be fetched.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+/// The connection of what the operator releases from quarantine.
+pub(crate) const VOUCHED: &str = "vouched";
+
+impl Hub {
+    /// Says how a connection's data is to be treated.
+    pub fn set_intake(&self, connection: &str, intake: Intake) {
+        self.inner.intake.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(connection.to_owned(), intake);
+    }
+
+    fn intake(&self, connection: &str) -> Option<Intake> {
+        self.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(connection).cloned()
+    }
+
+    /// Takes a delivery into the inbox. Durable when this returns; admission follows.
+    ///
+    /// # Errors
+    /// 404 for a connection that does not exist or a wrong `secret`, in the same words; the store's.
+    pub async fn receive(&self, connection: &str, secret: &str, items: Vec<Incoming>, manifest: Option<String>) -> Result<(), Problem> {
+        let known = self.intake(connection).filter(|i| i.secret == waybill_keys::sha256(secret.as_bytes()));
+        if known.is_none() {
+            return Err(Problem::new(ProblemCode("inbox-not-found"), 404, "No such inbox", "there is no such inbox, or not for this sender"));
+        }
+        let parcel = Parcelled { connection: connection.to_owned(), items, manifest, at: self.inner.clock.now(), attempts: 0 };
+        let mut batch = Batch::new();
+        batch.put_doc(INBOX, &self.ordered_key(connection), encode(&parcel), Some(parcel.at));
+        self.commit(batch).await.map(drop)
+    }
+
+    /// Admits what lies in the inbox and is due, and waits until that is done. Returns how many deliveries it looked at.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn process_inbox(&self) -> Result<usize, Problem> {
+        let mut done = 0;
+        for task in self.admit_each() {
+            done += task.await.unwrap_or_default();
+        }
+        Ok(done)
+    }
+
+    /// Starts admitting what lies in the inbox and is due, one task a connection, so that none waits for another's hub. Returns 0: what was
+    /// admitted rings.
+    ///
+    /// # Errors
+    /// None yet.
+    #[allow(clippy::unused_async, reason = "a worker's step")]
+    pub async fn start_inbox(&self) -> Result<usize, Problem> {
+        drop(self.admit_each());
+        Ok(0)
+    }
+
+    fn admit_each(&self) -> Vec<tokio::task::JoinHandle<usize>> {
+        let mut connections: Vec<String> = self.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner).keys().cloned().collect();
+        connections.push(VOUCHED.to_owned());
+        let mut tasks = Vec::new();
+        for connection in connections {
+            let flight = key(&["inbox", &connection]);
+            if !self.flights().insert(flight.clone()) {
+                continue;
+            }
+            let hub = self.clone();
+            tasks.push(tokio::spawn(async move {
+                let done = hub.admit_of(&connection).await.unwrap_or_else(|problem| {
+                    tracing::warn!(connection, code = problem.code, "inbox not looked at");
+                    0
+                });
+                hub.flights().remove(&flight);
+                done
+            }));
+        }
+        tasks
+    }
+
+    /// Admits what one connection sent, in its order: an older value must not overtake, so what cannot be admitted yet holds up the rest.
+    async fn admit_of(&self, connection: &str) -> Result<usize, Problem> {
+        let now = self.inner.clock.now();
+        let prefix = key(&[connection, ""]);
+        let rows = self.inner.store.read(move |r| r.docs(INBOX, &prefix, AT_ONCE, None)).await?;
+        let mut done = 0;
+        for row in rows {
+            if row.due.is_some_and(|due| due > now) {
+                break;
+            }
+            let Some((mut parcel, intake)) = self.opened(&row.payload) else { break };
+            done += 1;
+            let mut batch = Batch::new();
+            match self.admit(&parcel, &intake).await {
+                Ok(()) => drop(batch.delete_doc_at(INBOX, &row.key, row.revision)),
+                Err(problem) if problem.status >= 500 => {
+                    parcel.attempts += 1;
+                    tracing::warn!(connection, code = problem.code, "not admitted yet");
+                    let wait = (250_000i64 << parcel.attempts.min(7)).min(30_000_000);
+                    let payload = if parcel.connection == VOUCHED { encode(&(&intake.tenant, &parcel)) } else { encode(&parcel) };
+                    batch.put_doc(INBOX, &row.key, payload, Some(now.plus_micros(wait)));
+                    self.inner.store.commit(batch).await?;
+                    break;
+                }
+                Err(problem) => {
+                    for item in &parcel.items {
+                        if let Incoming::Changed(text) = item {
+                            self.quarantine(&parcel, &intake.tenant, text, None, &problem.code).await?;
+                        }
+                    }
+                    batch.delete_doc_at(INBOX, &row.key, row.revision);
+                }
+            }
+            self.commit(batch).await?;
+        }
+        Ok(done)
+    }
+
+    /// A row of the inbox with the treatment of its connection.
+    fn opened(&self, payload: &[u8]) -> Option<(Parcelled, Intake)> {
+        if let Ok((tenant, parcel)) = serde_json::from_slice::<(TenantId, Parcelled)>(payload) {
+            return (parcel.connection == VOUCHED).then_some((parcel, Intake { tenant, hub: None, fed_by: None, secret: [0; 32] }));
+        }
+        let parcel: Parcelled = serde_json::from_slice(payload).ok()?;
+        Some((self.intake(&parcel.connection)?, parcel)).map(|(intake, parcel)| (parcel, intake))
+    }
+}
