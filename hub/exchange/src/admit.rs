@@ -5,7 +5,7 @@ use crate::follow::encode;
 use crate::hub::Hub;
 use crate::inbox::{Incoming, Intake, Parcelled};
 use crate::origin::{Arrival, Origin, normal_digest, which};
-use crate::rows::{SEEN, Seen, UNCONFIRMED, key};
+use crate::rows::{SEEN, Seen, UNCONFIRMED, follower_entity, key};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_consent::{LeafKey, LeafMatch, Manifest, tag_hash};
@@ -215,7 +215,7 @@ impl Hub {
         let mut entity = doc.to_entity().map_err(not_canonical)?;
         entity.attributes.remove(TAG_NAME);
         let types = self.types_with(intake, &entity).await?;
-        let at = key(&[follower.as_str(), entity.id.as_str()]);
+        let at = follower_entity(&intake.tenant, follower, entity.id.as_str());
         let seen: Option<Seen> =
             self.inner.store.read(move |r| Ok(r.doc(SEEN, &at)?.and_then(|d| serde_json::from_slice(&d.payload).ok()))).await?;
         let governance = self.governance();
@@ -259,7 +259,7 @@ impl Hub {
     /// Sends the entity again, with its tags: forgetting what was seen makes the next delivery whole.
     async fn reattach(&self, connection: &str, intake: &Intake, follower: &Iri, entity: &Iri) -> Result<(), Problem> {
         let now = self.inner.clock.now();
-        let at = key(&[follower.as_str(), entity.as_str()]);
+        let at = follower_entity(&intake.tenant, follower, entity.as_str());
         let looked = at.clone();
         let seen = self.inner.store.read(move |r| r.doc(SEEN, &looked)).await?;
         let mut batch = Batch::new();

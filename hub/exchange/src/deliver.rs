@@ -3,10 +3,11 @@
 use crate::fan::{find_follower, is_on};
 use crate::follow::{encode, follower_key};
 use crate::hub::Hub;
-use crate::rows::{DEAD, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, SEP, Seen, SeenInstance, key};
+use crate::origin::which;
+use crate::rows::{DEAD, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, SEP, Seen, SeenInstance, key, of_follower};
 use std::collections::{BTreeMap, BTreeSet};
-use waybill_gate::{Deleted, Draft, Reason, Tally, View, VisibleDoc};
-use waybill_model::{DateTime, Iri, Problem};
+use waybill_gate::{Deleted, Draft, Tally, View, VisibleDoc};
+use waybill_model::{DateTime, Iri, Problem, TenantId};
 use waybill_port::{Delivered, DeliveryError, Selection};
 use waybill_store::{Batch, Doc, Reader, StoreError};
 
@@ -23,24 +24,26 @@ impl Hub {
     pub async fn deliver_due(&self) -> Result<usize, Problem> {
         let now = self.inner.clock.now();
         let rows = self.inner.store.read(move |r| r.due(OUTBOX, now, AT_ONCE * 8)).await?;
-        let mut by_follower: BTreeMap<String, Vec<Doc>> = BTreeMap::new();
+        let mut by_follower: BTreeMap<(TenantId, Iri), Vec<Doc>> = BTreeMap::new();
         for row in rows {
-            let Some((follower, _)) = row.key.split_once(SEP) else { continue };
-            by_follower.entry(follower.to_owned()).or_default().push(row);
+            let mut parts = row.key.split(SEP);
+            let (Some(Some(tenant)), Some(Ok(follower))) = (parts.next().map(TenantId::new), parts.next().map(Iri::new)) else { continue };
+            by_follower.entry((tenant, follower)).or_default().push(row);
         }
         let started = by_follower.len();
-        for (follower, mut rows) in by_follower {
+        for ((tenant, follower), mut rows) in by_follower {
             rows.truncate(AT_ONCE);
             // One delivery at a time for each follower keeps the order per entity.
-            if !self.flights().insert(follower.clone()) {
+            let flight = key(&["deliver", &of_follower(&tenant, &follower)]);
+            if !self.flights().insert(flight.clone()) {
                 continue;
             }
             let hub = self.clone();
             tokio::spawn(async move {
-                if let Err(problem) = hub.deliver_to(&follower, rows).await {
-                    tracing::warn!(follower, code = problem.code, "delivery not carried out");
+                if let Err(problem) = hub.deliver_to(&tenant, &follower, rows).await {
+                    tracing::warn!(%follower, code = problem.code, "delivery not carried out");
                 }
-                hub.flights().remove(&follower);
+                hub.flights().remove(&flight);
                 hub.ring();
             });
         }
@@ -51,15 +54,10 @@ impl Hub {
         self.inner.flights.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn deliver_to(&self, id: &str, rows: Vec<Doc>) -> Result<(), Problem> {
+    async fn deliver_to(&self, tenant: &TenantId, id: &Iri, rows: Vec<Doc>) -> Result<(), Problem> {
         let now = self.inner.clock.now();
-        let wanted = Iri::new(id).ok();
-        let follower = self
-            .inner
-            .store
-            .read(move |r| wanted.map_or(Ok(None), |id| find_follower(r, &id)))
-            .await?;
-        let Some(follower) = follower.filter(|f| is_on(f, now)) else {
+        let (tenant, wanted) = (tenant.clone(), id.clone());
+        let Some(follower) = self.inner.store.read(move |r| find_follower(r, &tenant, &wanted)).await? else {
             return self.settle(&rows, Batch::new()).await;
         };
         let (Some(sink), Some(selection)) = (self.sink(&follower.sink), self.selection(&follower)) else {
@@ -69,11 +67,15 @@ impl Hub {
         let view = self.inner.gate.view(&follower.on_behalf.scope(&follower.tenant));
         let plan = {
             let (view, follower, rows, secret) = (view.clone(), follower.clone(), rows.clone(), self.inner.secret);
-            self.inner.store.read(move |r| plan(r, &view, &follower, &selection, &rows, &secret)).await?
+            self.inner.store.read(move |r| plan(r, &view, &follower, &selection, is_on(&follower, now), &rows, &secret)).await?
         };
         if plan.draft.is_empty() {
             self.inner.gate.note_closed(&view, plan.tally, &format!("follow {id}")).await?;
-            return self.settle(&rows, plan.seen).await;
+            let mut batch = plan.seen;
+            if !plan.gone.is_empty() {
+                self.note_taken_back(&mut batch, &follower, &plan.gone, &Delivered::default());
+            }
+            return self.settle(&rows, batch).await;
         }
         let taking_back = !plan.draft.deleted.is_empty();
         let gone = plan.gone;
@@ -117,7 +119,7 @@ impl Hub {
             delivery.attempts += 1;
             delivery.error = Some(error.detail.chars().take(300).collect());
             if !taking_back && (!error.retry || delivery.attempts >= MAX_ATTEMPTS) {
-                batch.put_doc(DEAD, &row.key, encode(&delivery), None);
+                batch.put_doc(DEAD, &key(&["delivery", &row.key]), encode(&delivery), None);
                 batch.delete_doc_at(OUTBOX, &row.key, row.revision);
             } else {
                 let wait = error.after.map_or_else(|| backoff_micros(delivery.attempts), |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
@@ -168,76 +170,99 @@ struct Plan {
     gone: BTreeSet<waybill_model::EnvelopeHash>,
 }
 
-/// Compares, for each row, what the follower may see now with what she saw last.
-fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection, rows: &[Doc], secret: &[u8; 32]) -> Result<Plan, StoreError> {
+/// Compares, for each row, what the follower may see now with what she saw last. While it is not `on`, nothing is shown, but what it may
+/// hold no more is still taken back.
+fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection, on: bool, rows: &[Doc], secret: &[u8; 32]) -> Result<Plan, StoreError> {
     let mut out = Plan { draft: Draft::default(), tally: Tally::default(), seen: Batch::new(), sent: Batch::new(), gone: BTreeSet::new() };
     let mut fingerprint = follower.id.to_string();
     let eyes = view.eyes(r)?;
     for row in rows {
-        let Some((_, entity)) = row.key.split_once(SEP) else { continue };
-        let at = key(&[follower.id.as_str(), entity]);
-        let row = r.doc(SEEN, &at)?;
-        let revision = row.as_ref().map(|doc| doc.revision);
-        let before: Option<Seen> = row.and_then(|doc| serde_json::from_slice(&doc.payload).ok());
-        let doc = r.entity(&follower.tenant, entity)?;
+        let Some(Ok(id)) = row.key.split(SEP).nth(2).map(Iri::new) else { continue };
+        let at = &row.key;
+        let seen = r.doc(SEEN, at)?;
+        let revision = seen.as_ref().map(|doc| doc.revision);
+        let before: Option<Seen> = seen.and_then(|doc| serde_json::from_slice(&doc.payload).ok());
         let mut tally = Tally::default();
-        let visible = match &doc {
-            Some(doc) => eyes.mask(doc, &mut tally)?,
+        let masked = match r.entity(&follower.tenant, id.as_str())? {
+            Some(doc) => eyes.mask(&doc, &mut tally)?,
             None => None,
         };
-        let visible = visible.filter(|v| v.matches(&selection.query)).map(|v| {
-            v.project(|name| selection.query.projection.keeps_attribute(name))
-        });
-        // While a sender is not heard of, reading is closed, but nothing is rewritten for it: what was sent stays as it is.
-        let stale = tally.closed.contains_key(&Reason::Stale);
+        let stale: BTreeSet<String> = std::mem::take(&mut tally.stale).into_iter().map(|(name, dataset)| which(&name, dataset.as_deref())).collect();
         out.tally.absorb(tally);
-        if stale {
-            continue;
-        }
-        let Ok(id) = Iri::new(entity) else { continue };
+        let fits = masked.as_ref().is_some_and(|v| v.matches(&selection.query));
+        let visible = masked.map(|v| v.project(|name| selection.query.projection.keeps_attribute(name)));
+        // While a sender is not heard of, reading is closed, but nothing is rewritten for it: what was sent stays as it is.
         match (before, visible) {
-            (None, None) => {}
-            (Some(before), None) => {
-                out.gone.extend(before.envelopes());
-                fingerprint.push_str(&format!("|-{id}"));
-                out.draft.deleted.push(Deleted { id, types: before.types, attributes: Vec::new() });
-                out.seen.delete_doc(SEEN, &at);
-            }
-            (before, Some(visible)) => {
+            (before, Some(visible)) if fits && on && stale.is_empty() => {
                 let after = seen_of(&visible, secret);
                 let (personal, known) = (visible.is_personal(), out.draft.entities.len());
                 compare(&mut out, before.as_ref(), &after, id, visible, selection, &mut fingerprint);
                 if personal && out.draft.entities.len() > known {
-                    let perhaps = Seen::or_perhaps(before.as_ref(), &after);
-                    out.sent.expect_doc(SEEN, &at, revision);
-                    out.sent.put_doc(SEEN, &at, encode(&perhaps), None);
+                    out.sent.expect_doc(SEEN, at, revision);
+                    out.sent.put_doc(SEEN, at, encode(&Seen::or_perhaps(before.as_ref(), &after)), None);
                 }
-                out.seen.put_doc(SEEN, &at, encode(&after), None);
+                out.seen.put_doc(SEEN, at, encode(&after), None);
             }
+            // Nothing of it could be taken back.
+            (Some(before), _) if before.instances.is_empty() && (!on || !stale.is_empty()) => {}
+            (Some(before), visible) => {
+                let now = visible.map(|v| seen_of(&v, secret).instances).unwrap_or_default();
+                let still = |at: &String, held: &SeenInstance| now.get(at).is_some_and(|i| held.envelopes().all(|e| Some(e) == i.envelope));
+                let stays = |at: &String, held: &SeenInstance| {
+                    stale.contains(at) || (!on && held.envelopes().next().is_none()) || ((!on && fits || !stale.is_empty()) && still(at, held))
+                };
+                retract(&mut out, at, before, id, stays, &mut fingerprint);
+            }
+            (None, _) => {}
         }
     }
     out.draft.key = waybill_keys::hex(&waybill_keys::sha256(fingerprint.as_bytes()));
     Ok(out)
 }
 
+/// Takes back what the follower saw, but for what `stays`.
+fn retract(out: &mut Plan, at: &str, before: Seen, id: Iri, stays: impl Fn(&String, &SeenInstance) -> bool, fingerprint: &mut String) {
+    let lost: BTreeSet<String> = before.instances.iter().filter(|(at, held)| !stays(at, held)).map(|(at, _)| name_of(at)).collect();
+    let (gone, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = before.instances.into_iter().partition(|(at, _)| lost.contains(&name_of(at)));
+    if gone.is_empty() && !kept.is_empty() {
+        return;
+    }
+    out.gone.extend(gone.values().flat_map(SeenInstance::envelopes));
+    let names = if kept.is_empty() { BTreeSet::new() } else { lost };
+    fingerprint.push_str(&format!("|-{id}{names:?}"));
+    let attributes = names.into_iter().filter_map(|n| Iri::new(n).ok()).collect();
+    out.draft.deleted.push(Deleted { id, types: before.types.clone(), attributes });
+    if kept.is_empty() {
+        out.seen.delete_doc(SEEN, at);
+    } else {
+        out.seen.put_doc(SEEN, at, encode(&Seen { types: before.types, instances: kept }), None);
+    }
+}
+
+/// The name in the key of an instance.
+fn name_of(at: &str) -> String {
+    at.split(SEP).next().unwrap_or(at).to_owned()
+}
+
 fn compare(out: &mut Plan, before: Option<&Seen>, after: &Seen, id: Iri, visible: VisibleDoc, selection: &Selection, fingerprint: &mut String) {
-    let name_of = |at: &str| at.split(SEP).next().unwrap_or(at).to_owned();
     let Some(before) = before else {
         push_fingerprint(fingerprint, after, &id);
         out.draft.changed.push(None);
         out.draft.entities.push(visible);
         return;
     };
-    let changed: BTreeSet<String> = after.instances.iter().filter(|(at, i)| before.instances.get(*at) != Some(i)).map(|(at, _)| name_of(at)).collect();
+    let mut changed: BTreeSet<String> = after.instances.iter().filter(|(at, i)| before.instances.get(*at) != Some(i)).map(|(at, _)| name_of(at)).collect();
     let lost: Vec<&String> = before.instances.keys().filter(|at| !after.instances.contains_key(*at)).collect();
     out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)).flat_map(crate::rows::SeenInstance::envelopes));
     // What is now shown under another envelope is no longer held under the one before.
     let kept: BTreeSet<_> = after.instances.values().filter_map(|i| i.envelope).collect();
     out.gone.extend(before.envelopes().filter(|e| !kept.contains(e)));
-    let gone: BTreeSet<String> = lost.iter().map(|at| name_of(at)).filter(|n| !after.instances.keys().any(|at| &name_of(at) == n)).collect();
+    let (remains, gone): (BTreeSet<String>, BTreeSet<String>) = lost.iter().map(|at| name_of(at)).partition(|n| after.instances.keys().any(|at| &name_of(at) == n));
     let heard = |names: &BTreeSet<String>| selection.watched.is_empty() || names.iter().any(|n| selection.watched.iter().any(|w| w.as_str() == n));
     // A value that is now under other terms is told whatever is watched: the old tag must not stay there.
-    let terms = after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope || !old.perhaps.is_empty()));
+    // So is that one of several instances is gone.
+    let terms = !remains.is_empty() || after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope || !old.perhaps.is_empty()));
+    changed.extend(remains);
     if !changed.is_empty() && (terms || heard(&changed)) {
         push_fingerprint(fingerprint, after, &id);
         out.draft.changed.push(Some(changed.into_iter().collect()));

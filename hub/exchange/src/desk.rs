@@ -143,7 +143,8 @@ impl Hub {
         match at.split_once(SEP) {
             Some(("pod", pod)) => drop(batch.put_doc(crate::rows::POD, pod, doc.payload, Some(now))),
             Some(("notice", notice)) => drop(batch.put_doc(crate::rows::NOTICE, notice, doc.payload, Some(now))),
-            _ => drop(batch.put_doc(OUTBOX, at, encode(&Delivery { attempts: 0, since: Some(now), error: None }), Some(now))),
+            Some(("delivery", delivery)) => drop(batch.put_doc(OUTBOX, delivery, encode(&Delivery { attempts: 0, since: Some(now), error: None }), Some(now))),
+            _ => return Ok(false),
         }
         self.commit(batch).await?;
         Ok(true)

@@ -6,7 +6,7 @@
 use crate::follow::followers_of;
 use crate::hub::Hub;
 use crate::scan::each_doc;
-use crate::rows::{Delivery, Follower, OUTBOX, SEEN, TODO, Todo, key};
+use crate::rows::{Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo, follower_entity, key, of_follower};
 use crate::write::put_todo;
 use std::ops::ControlFlow;
 use waybill_gate::{Accumulator, WINDOW};
@@ -61,10 +61,11 @@ impl Hub {
         match todo {
             Todo::Entity { tenant, id } => {
                 let doc = r.entity(tenant, id.as_str())?;
-                for follower in followers_of(r, tenant)?.iter().filter(|f| is_on(f, now)) {
-                    let Some(selection) = self.selection(follower) else { continue };
-                    let wanted = doc.as_ref().is_some_and(|d| crate::read::fits(&selection.query, d));
-                    let at = key(&[follower.id.as_str(), id.as_str()]);
+                for follower in followers_of(r, tenant)? {
+                    let Some(selection) = self.selection(&follower) else { continue };
+                    let wanted = is_on(&follower, now) && doc.as_ref().is_some_and(|d| crate::read::fits(&selection.query, d));
+                    let at = follower_entity(tenant, &follower.id, id.as_str());
+                    // What a follower has seen is taken back even while it rests.
                     if wanted || r.doc(SEEN, &at)?.is_some() {
                         put_delivery(&mut batch, &at, now);
                     }
@@ -80,26 +81,30 @@ impl Hub {
                     self.todo_entity(&mut batch, tenant, &entity);
                 }
             }
-            Todo::Load { follower, after } => self.load(r, &mut batch, follower, after, now)?,
+            Todo::Load { tenant, follower, after } => self.load(r, &mut batch, tenant, follower, after, now)?,
         }
         Ok(batch)
     }
 
     /// One step of an initial load: the next entities that fit, and a row for the rest.
-    fn load(&self, r: &Reader<'_>, batch: &mut Batch, id: &Iri, after: &str, now: DateTime) -> Result<(), StoreError> {
-        let Some(follower) = find_follower(r, id)? else { return Ok(()) };
+    fn load(&self, r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, id: &Iri, after: &str, now: DateTime) -> Result<(), StoreError> {
+        let Some(follower) = find_follower(r, tenant, id)? else { return Ok(()) };
         let Some(selection) = self.selection(&follower) else { return Ok(()) };
         let types: Vec<String> = crate::read::types_of(&selection.query).iter().map(ToString::to_string).collect();
         let filter = if types.is_empty() { Filter::All } else { Filter::Types(types) };
+        if after.is_empty() {
+            // What it saw before may be gone since: then nothing else would look at it.
+            each_doc(r, SEEN, &of_follower(tenant, id), |doc| put_delivery(batch, &doc.key, now))?;
+        }
         let (mut last, mut n) = (None, 0usize);
         r.candidates(&follower.tenant, &filter, Some(after), |doc| {
             last = Some(doc.id().to_owned());
             n += 1;
-            put_delivery(batch, &key(&[follower.id.as_str(), doc.id()]), now);
+            put_delivery(batch, &follower_entity(tenant, id, doc.id()), now);
             if n >= AT_ONCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if let (Some(last), true) = (last, n >= AT_ONCE) {
-            let row = Todo::Load { follower: id.clone(), after: last.clone() };
+            let row = Todo::Load { tenant: tenant.clone(), follower: id.clone(), after: last.clone() };
             put_todo(batch, &key(&["load-more", follower.tenant.as_str(), id.as_str(), &last]), &row, now);
         }
         Ok(())
@@ -141,15 +146,9 @@ pub(crate) fn is_on(follower: &Follower, now: DateTime) -> bool {
     follower.active && follower.expires_at.is_none_or(|at| now < at)
 }
 
-pub(crate) fn find_follower(r: &Reader<'_>, id: &Iri) -> Result<Option<Follower>, StoreError> {
-    let suffix = format!("{}{id}", crate::rows::SEP);
-    let mut found = None;
-    each_doc(r, crate::rows::FOLLOWER, "", |doc| {
-        if doc.key.ends_with(&suffix) {
-            found = serde_json::from_slice(&doc.payload).ok();
-        }
-    })?;
-    Ok(found)
+pub(crate) fn find_follower(r: &Reader<'_>, tenant: &TenantId, id: &Iri) -> Result<Option<Follower>, StoreError> {
+    let row = r.doc(FOLLOWER, &crate::follow::follower_key(tenant, id))?;
+    Ok(row.and_then(|doc| serde_json::from_slice(&doc.payload).ok()))
 }
 
 pub(crate) fn put_delivery(batch: &mut Batch, at: &str, now: DateTime) {

@@ -1,7 +1,7 @@
 //! Followers: who wants to be told, kept in the store.
 
 use crate::hub::Hub;
-use crate::rows::{Behalf, DEAD, FOLLOWER, Follower, FollowerStatus, OUTBOX, SEEN, SEP, Todo, key};
+use crate::rows::{Behalf, DEAD, FOLLOWER, Follower, FollowerStatus, OUTBOX, SEEN, SEP, Todo, key, of_follower};
 use crate::scan::each_doc;
 use crate::write::put_todo;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Hub {
         batch.expect_doc(FOLLOWER, &at, None);
         batch.put_doc(FOLLOWER, &at, encode(&follower), None);
         if new.initial_load {
-            let row = Todo::Load { follower: id.clone(), after: String::new() };
+            let row = Todo::Load { tenant: scope.tenant.clone(), follower: id.clone(), after: String::new() };
             put_todo(&mut batch, &key(&["load", scope.tenant.as_str(), id.as_str()]), &row, now);
         }
         self.commit(batch).await.map_err(|p| match p.code.as_str() {
@@ -130,7 +130,7 @@ impl Hub {
         let mut batch = Batch::new();
         batch.expect_doc(FOLLOWER, &at, revision);
         batch.put_doc(FOLLOWER, &at, encode(&follower), None);
-        let row = Todo::Load { follower: id.clone(), after: String::new() };
+        let row = Todo::Load { tenant: scope.tenant.clone(), follower: id.clone(), after: String::new() };
         put_todo(&mut batch, &key(&["load", scope.tenant.as_str(), id.as_str()]), &row, follower.modified_at);
         self.commit(batch).await.map(drop).map_err(|p| match p.code.as_str() {
             "store-conflict" => Problem::new(ProblemCode("busy-subscription"), 503, "Changed at the same time", "the subscription was changed while this change was made").help("Try again in a moment."),
@@ -138,30 +138,34 @@ impl Hub {
         })
     }
 
-    /// Ends one of the caller's followers. What it saw stays known as held by its recipient.
+    /// Ends one of the caller's followers. What it saw stays known as held by its recipient; a withdrawal that waits for it is told that
+    /// nothing bounds it any more.
     ///
     /// # Errors
     /// 404; the store's.
     pub async fn unfollow(&self, scope: &Scope, sink: &'static str, id: &Iri) -> Result<(), Problem> {
         self.follower(scope, sink, id).await?;
-        let prefix = format!("{id}{SEP}");
-        let rows = self
-            .inner
-            .store
-            .read(move |r| {
-                let mut rows = Vec::new();
-                for space in [SEEN, OUTBOX, DEAD] {
-                    each_doc(r, space, &prefix, |doc| rows.push((space, doc.key)))?;
+        for _ in 0..16 {
+            let (this, tenant, id) = (self.clone(), scope.tenant.clone(), id.clone());
+            let read = move |r: &Reader<'_>| {
+                let prefix = of_follower(&tenant, &id);
+                let mut batch = Batch::new();
+                batch.delete_doc(FOLLOWER, &follower_key(&tenant, &id));
+                for (space, prefix) in [(SEEN, prefix.clone()), (OUTBOX, prefix.clone()), (DEAD, key(&["delivery", &prefix]))] {
+                    each_doc(r, space, &prefix, |doc| {
+                        batch.delete_doc(space, &doc.key);
+                    })?;
                 }
-                Ok(rows)
-            })
-            .await?;
-        let mut batch = Batch::new();
-        batch.delete_doc(FOLLOWER, &follower_key(&scope.tenant, id));
-        for (space, at) in rows {
-            batch.delete_doc(space, &at);
+                this.let_go(r, &mut batch, &tenant, &id)?;
+                Ok(batch)
+            };
+            let batch = self.inner.store.read(read).await?;
+            match self.commit(batch).await {
+                Err(problem) if problem.code == "store-conflict" => {}
+                other => return other.map(drop),
+            }
         }
-        self.commit(batch).await.map(drop)
+        Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "withdrawals that wait for this subscription kept changing").help("Try again in a moment."))
     }
 }
 

@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Principal, Scope, TenantId};
 
-/// Followers: subscriptions and fed connections. Key: the follower's id.
+/// Followers: subscriptions and fed connections. Key: tenant, the follower's id.
 pub const FOLLOWER: &str = "follower";
-/// What a follower last saw of an entity. Key: follower, entity.
+/// What a follower last saw of an entity. Key: tenant, follower, entity.
 pub const SEEN: &str = "seen";
 /// Work to fan out: an entity, a subject or a new follower whose visibility may have changed. Due at once.
 pub const TODO: &str = "todo";
-/// Deliveries to be made. Key: follower, entity. Due when the next attempt is.
+/// Deliveries to be made. Key: tenant, follower, entity. Due when the next attempt is.
 pub const OUTBOX: &str = "outbox";
-/// Deliveries given up. Same key as [`OUTBOX`].
+/// What was given up. Key: `delivery`, `notice` or `pod`, and the key that it had in [`OUTBOX`], [`NOTICE`] or [`POD`].
 pub const DEAD: &str = "dead";
 /// What came in and is not admitted yet.
 pub const INBOX: &str = "inbox";
@@ -33,6 +33,16 @@ pub const SEP: char = '\u{1f}';
 /// Joins the parts of a key.
 pub fn key(parts: &[&str]) -> String {
     parts.join(&SEP.to_string())
+}
+
+/// The key of what concerns a follower and an entity.
+pub(crate) fn follower_entity(tenant: &TenantId, follower: &Iri, entity: &str) -> String {
+    key(&[tenant.as_str(), follower.as_str(), entity])
+}
+
+/// How all keys of a follower's entities begin.
+pub(crate) fn of_follower(tenant: &TenantId, follower: &Iri) -> String {
+    follower_entity(tenant, follower, "")
 }
 
 /// A party that follows: an NGSI-LD subscription, or a connection that is fed.
@@ -197,6 +207,8 @@ pub enum Todo {
     },
     /// A follower is new: its initial load.
     Load {
+        /// Whose store.
+        tenant: TenantId,
         /// Which.
         follower: Iri,
         /// Where to go on.

@@ -5,7 +5,7 @@ use crate::follow::{encode, followers_of};
 use crate::hub::Hub;
 use crate::notice::did_of;
 use crate::origin::without;
-use crate::rows::{SEEN, SEP, TODO, Todo, key};
+use crate::rows::{SEEN, SEP, TODO, Todo, follower_entity, key};
 use crate::scan::each_doc;
 use crate::withdraw::{HolderProgress, Progress, Withdrawal, holding};
 use serde_json::json;
@@ -123,7 +123,7 @@ impl Hub {
         }
         for follower in followers_of(r, tenant)? {
             for entity in came.iter().flatten() {
-                let at = key(&[follower.id.as_str(), entity.as_str()]);
+                let at = follower_entity(tenant, &follower.id, entity.as_str());
                 batch.expect_doc(SEEN, &at, r.doc(SEEN, &at)?.map(|doc| doc.revision));
             }
         }

@@ -3,7 +3,7 @@
 use crate::follow::{encode, followers_of};
 use crate::hub::Hub;
 use crate::notice::did_of;
-use crate::rows::{Follower, SEEN, SEP, Seen, WITHDRAWAL, key};
+use crate::rows::{Follower, SEEN, SEP, Seen, WITHDRAWAL, key, of_follower};
 use crate::scan::each_doc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -180,7 +180,7 @@ impl Hub {
         batch.then(move |r| {
             let (mut batch, now) = (Batch::new(), hub.inner.clock.now());
             for (mut withdrawal, revision) in withdrawals_of(r, &wanted)? {
-                if !held_by(r, &follower.id, &withdrawal.envelopes)?.is_empty() {
+                if !held_by(r, &follower.tenant, &follower.id, &withdrawal.envelopes)?.is_empty() {
                     continue;
                 }
                 let mut touched = false;
@@ -198,6 +198,29 @@ impl Hub {
             }
             Ok(batch)
         });
+    }
+
+    /// A follower is ended: what it holds, it keeps, and withdrawals that wait for it wait in vain.
+    pub(crate) fn let_go(&self, r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, follower: &Iri) -> Result<(), StoreError> {
+        let now = self.inner.clock.now();
+        let mut waiting = Vec::new();
+        each_doc(r, WITHDRAWAL, "", |doc| {
+            if let Ok(withdrawal) = serde_json::from_slice::<Withdrawal>(&doc.payload)
+                && withdrawal.tenant == *tenant
+            {
+                waiting.push((withdrawal, doc.revision));
+            }
+        })?;
+        for (mut withdrawal, revision) in waiting {
+            let mut touched = false;
+            for holder in withdrawal.holders.iter_mut().filter(|h| h.follower.as_ref() == Some(follower) && matches!(h.progress, Progress::Told | Progress::Partly)) {
+                (holder.progress, touched) = (Progress::Unbounded, true);
+            }
+            if touched {
+                self.come_further(batch, &mut withdrawal, revision, now);
+            }
+        }
+        Ok(())
     }
 
     /// Takes another hub's answer to an event of this one.
@@ -274,9 +297,9 @@ fn claims_complete(compact: &str) -> bool {
 }
 
 /// The rows of what `follower` saw under one of `envelopes`, with their revisions.
-fn held_by(r: &Reader<'_>, follower: &Iri, envelopes: &[EnvelopeHash]) -> Result<Vec<(String, u64)>, StoreError> {
+fn held_by(r: &Reader<'_>, tenant: &TenantId, follower: &Iri, envelopes: &[EnvelopeHash]) -> Result<Vec<(String, u64)>, StoreError> {
     let mut rows = Vec::new();
-    each_doc(r, SEEN, &format!("{follower}{SEP}"), |doc| {
+    each_doc(r, SEEN, &of_follower(tenant, follower), |doc| {
         let seen: Seen = serde_json::from_slice(&doc.payload).unwrap_or_default();
         if seen.envelopes().any(|e| envelopes.contains(&e)) {
             rows.push((doc.key, doc.revision));
@@ -290,7 +313,7 @@ fn held_by(r: &Reader<'_>, follower: &Iri, envelopes: &[EnvelopeHash]) -> Result
 pub(crate) fn holding(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, envelopes: &[EnvelopeHash]) -> Result<Vec<Follower>, StoreError> {
     let mut out = Vec::new();
     for follower in followers_of(r, tenant)? {
-        let rows = held_by(r, &follower.id, envelopes)?;
+        let rows = held_by(r, tenant, &follower.id, envelopes)?;
         for (at, revision) in &rows {
             batch.expect_doc(SEEN, at, Some(*revision));
         }

@@ -2,7 +2,7 @@
 
 mod world;
 
-use world::World;
+use world::{World, iri};
 
 #[tokio::test]
 async fn nothing_personal_is_seen_without_a_grant() {
@@ -286,4 +286,87 @@ async fn what_was_looked_at_before_a_withdrawal_is_not_released_after_it() {
     let lines = world.hub.journal().export(1, 1000).await.expect("the journal");
     assert_eq!(lines.iter().filter(|l| l.contains("\"kind\":\"disclosure\"")).count(), 1, "only the first was released");
     assert!(world.seen_by_city_b("urn:meter:1").await.is_none());
+}
+
+#[tokio::test]
+async fn a_follower_that_rests_hears_nothing_but_what_is_taken_back() {
+    let world = World::new().await;
+    for (id, who) in [("urn:meter:1", "https://anna.example/#me"), ("urn:meter:2", "https://ben.example/#me")] {
+        world.meter(id, 1200.0).await;
+        world.bind(id, who).await;
+    }
+    let follower = world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    for who in ["https://anna.example/#me", "https://ben.example/#me"] {
+        world.grant(who, "given", data.clone()).await;
+    }
+    world.until("created", |d| d.created("urn:meter:1") == 1 && d.created("urn:meter:2") == 1).await;
+    world.switch(&follower, false).await;
+    world.quiet().await;
+    let heard = world.arrived();
+    world.meter("urn:meter:1", 1300.0).await;
+    world.quiet().await;
+    assert_eq!(world.arrived(), heard, "it rests");
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    world.until("taken back", |d| d.deleted("urn:meter:1") == 1).await;
+    world.quiet().await;
+    let finished = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert!(finished.iter().all(|w| w.finished_at.is_some()), "{finished:?}");
+    // What went for another reason while it rested, it hears of when it goes on.
+    world.forget("urn:meter:2").await;
+    world.switch(&follower, true).await;
+    world.until("told later", |d| d.deleted("urn:meter:2") == 1).await;
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_ends_is_waited_for_no_more() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    let follower = world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    world.until("created", |d| d.created("urn:meter:1") == 1).await;
+    world.quiet().await;
+    world.lost.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.grant("https://anna.example/#me", "withdrawn", data).await;
+    world.unfollow_as_city_b(&follower).await;
+    workers.stop().await;
+    let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    let progress: Vec<_> = list.iter().flat_map(|w| &w.holders).map(|h| h.progress).collect();
+    assert_eq!(progress, [waybill_exchange::Progress::Unbounded], "it holds what it was given, and nobody can tell it");
+}
+
+#[tokio::test]
+async fn followers_of_two_tenants_may_have_one_name() {
+    let world = World::new().await;
+    let other = waybill_model::TenantId::new("other").expect("a tenant");
+    let workers = world.hub.start();
+    world.follow_in(&world.tenant, Some("urn:subscription:1")).await;
+    world.follow_in(&other, Some("urn:subscription:1")).await;
+    world.model("urn:meter:1", false).await;
+    world.until("heard once", |d| d.created("urn:meter:1") == 1).await;
+    world.quiet().await;
+    assert_eq!(world.arrived(), 1, "the other tenant's hears nothing");
+    let scope = world.operator_of(&other);
+    world.hub.unfollow(&scope, "remember", &iri("urn:subscription:1")).await.expect("ended");
+    world.forget("urn:meter:1").await;
+    world.until("still heard", |d| d.deleted("urn:meter:1") == 1).await;
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn one_of_several_instances_that_is_gone_is_told() {
+    let world = World::new().await;
+    let workers = world.hub.start();
+    world.follow_as_city_b().await;
+    world.model("urn:meter:1", true).await;
+    world.until("both", |d| d.last_text("urn:meter:1").is_some_and(|t| t.contains("urn:dataset:2"))).await;
+    world.quiet().await;
+    world.model("urn:meter:1", false).await;
+    world.until("one", |d| d.last_text("urn:meter:1").is_some_and(|t| !t.contains("urn:dataset:2"))).await;
+    workers.stop().await;
 }

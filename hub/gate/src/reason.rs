@@ -60,6 +60,8 @@ pub struct Tally {
     pub closed: BTreeMap<Reason, u64>,
     /// Attributes closed, by person and reason: for her page in the journal.
     pub by_subject: BTreeMap<(Iri, Reason), u64>,
+    /// Instances (name, datasetId) of the last entity looked at that are closed only because their sender is not heard of.
+    pub stale: Vec<(String, Option<String>)>,
 }
 
 impl Tally {
@@ -71,6 +73,7 @@ impl Tally {
     }
     /// Adds what another one counted.
     pub fn absorb(&mut self, other: Self) {
+        self.matched_personal += other.matched_personal;
         for (reason, n) in other.closed {
             *self.closed.entry(reason).or_default() += n;
         }

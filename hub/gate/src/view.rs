@@ -138,6 +138,7 @@ impl Eyes<'_> {
     /// # Errors
     /// The store's.
     pub fn mask(&self, doc: &EntityDoc, tally: &mut Tally) -> Result<Option<VisibleDoc>, StoreError> {
+        tally.stale.clear();
         if self.kind == Kind::Nobody {
             tally.note(Reason::NoAgreement, &[]);
             return Ok(None);
@@ -166,7 +167,12 @@ impl Eyes<'_> {
                     builder.instance(doc.name(span), text.as_deref().unwrap_or_else(|| doc.instance(span)), meta);
                     rights.push(right);
                 }
-                Decided::Closed(reason, subjects) => tally.note(reason, &subjects),
+                Decided::Closed(reason, subjects) => {
+                    tally.note(reason, &subjects);
+                    if reason == Reason::Stale {
+                        tally.stale.push((doc.name(span).to_owned(), doc.dataset_id(span).map(str::to_owned)));
+                    }
+                }
             }
         }
         if builder.is_empty() {

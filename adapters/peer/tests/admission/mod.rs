@@ -6,6 +6,7 @@ use waybill_consent::{EnvelopeEvent, EventKind, EventToken, OnWithdrawal};
 use waybill_exchange::{Behalf, Change, Hub, Incoming, Intake, NewFollower, Progress};
 use waybill_gate::{Class, ClassRule};
 use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Principal, Scope, TenantId};
+use waybill_store::{Reader, StoreError};
 
 /// May have it from city B, and has no hub.
 const C_PARTY: &str = "https://c.example/#city";
@@ -15,33 +16,45 @@ const METER: &str = "https://w3id.org/example/SmartMeter";
 const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
 const ID: &str = "urn:meter:1";
 
-/// Anna's word on her meter, at hub A.
+/// Anna's word on her meter, at hub A: city B may have its power, and may pass it to C.
 async fn anna_says(a: &Hub, state: &str) {
-    let party = |id: &str, name: &str| json!({ "id": id, "name": name, "address": "1 Main Street", "contact": "privacy@x.example", "country": "BE" });
+    says(a, "https://anna.example", state, POWER, B_PARTY, &[C_PARTY]).await;
+}
+
+/// Somebody's word on an Attribute, at a hub.
+async fn says(hub: &Hub, who: &str, state: &str, attribute: &str, recipient: &str, onward: &[&str]) {
+    let party = |id: &str| json!({ "id": id, "name": "X", "address": "1 Main Street", "contact": "privacy@x.example", "country": "BE" });
+    let controller = hub.governance().party.clone();
     let text = json!({
-        "type": "ConsentGrant", "subject": "https://anna.example/#me", "state": state, "stated": a.clock().now(),
+        "type": "ConsentGrant", "subject": format!("{who}/#me"), "state": state, "stated": hub.clock().now(),
         "notice": { "uri": "https://a.example/notice", "language": "en", "textHash": "00" },
-        "controller": party("https://a.example/#city", "A"), "recipients": [party(B_PARTY, "B")], "mayPassTo": [party(C_PARTY, "C")], "purposes": [ADVICE],
-        "label": { "en": "Advice" }, "data": [{ "attribute": POWER, "precision": "exact" }], "until": "2027-06-30T00:00:00Z",
+        "controller": party(controller.as_str()), "recipients": [party(recipient)], "mayPassTo": onward.iter().map(|p| party(p)).collect::<Vec<_>>(), "purposes": [ADVICE],
+        "label": { "en": "Advice" }, "data": [{ "attribute": attribute, "precision": "exact" }], "until": "2027-06-30T00:00:00Z",
         "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
         "withdrawal": { "uri": "https://a.example/withdraw", "method": "in your pod" },
     })
     .to_string();
     let seen = waybill_consent::Observed {
-        source: iri("https://anna.example/consents/energy"),
+        source: iri(&format!("{who}/consents/energy")),
         etag: None,
         hash: waybill_keys::hex(&waybill_keys::sha256(text.as_bytes())),
-        author: iri("https://anna.example/#me"),
+        author: iri(&format!("{who}/#me")),
         kind: waybill_consent::EvidenceKind::Signed,
         access_rules: None,
-        received: a.clock().now(),
+        received: hub.clock().now(),
     };
     let document = waybill_consent::GrantDocument::parse(text.as_bytes()).expect("a grant document");
-    a.take_grant_document(&TenantId::main(), &document, &seen).await.expect("taken");
+    hub.take_grant_document(&TenantId::main(), &document, &seen).await.expect("taken");
 }
 
 fn operator() -> Scope {
     Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(TenantId::main()) }
+}
+
+async fn bind(hub: &Hub, target: waybill_consent::Target, subject: &str) {
+    let (validity, rule) = (waybill_consent::Validity::default(), waybill_consent::Rule::All);
+    let binding = waybill_consent::Binding { target, subject: iri(subject), validity, asserted_by: hub.governance().party.clone(), evidence: String::new(), rule };
+    hub.bind(&TenantId::main(), &binding).await.expect("bound");
 }
 
 fn doc(types: &[&str], attributes: &str, clock: &Clock) -> EntityDoc {
@@ -75,15 +88,7 @@ impl Linked {
         b.hub.gate().govern(governance);
         let this = Self { a, b, clock };
         this.measured(7).await;
-        let binding = waybill_consent::Binding {
-            target: waybill_consent::Target::Entity(iri(ID)),
-            subject: iri("https://anna.example/#me"),
-            validity: waybill_consent::Validity::default(),
-            asserted_by: iri("https://a.example/#city"),
-            evidence: String::new(),
-            rule: waybill_consent::Rule::All,
-        };
-        this.a.hub.bind(&TenantId::main(), &binding).await.expect("bound");
+        bind(&this.a.hub, waybill_consent::Target::Entity(iri(ID)), "https://anna.example/#me").await;
         anna_says(&this.a.hub, "given").await;
         this
     }
@@ -243,10 +248,7 @@ async fn an_envelope_that_rested_before_it_came_opens_when_it_goes_on() {
     link.event(EventKind::Suspended(about(vec![hash], &link.clock, Vec::new()))).await;
     link.received(delivery).await;
     assert!(link.held(POWER).await.is_some(), "it is kept, closed");
-    link.a.hub.beat().await.expect("beaten");
-    link.clock.advance_micros(1_000_000);
-    let beat = waybill_consent::Heartbeat::new(link.a.hub.did(), iri(B_PARTY), 1, link.clock.now()).sign(link.a.hub.keys().active());
-    let _ = link.b.hub.take_heartbeat(&beat).await;
+    link.beat().await;
     let own = Scope { principal: Principal::Hub, recipient: Some(iri(B_PARTY)), purpose: Some(iri(ADVICE)), ..Scope::anonymous(TenantId::main()) };
     assert!(link.b.hub.retrieve(&own, &iri(ID), |_| true).await.is_err(), "while it rests");
     link.event(EventKind::Resumed(about(vec![hash], &link.clock, Vec::new()))).await;
@@ -263,38 +265,90 @@ async fn a_bad_successor_does_not_keep_an_envelope_open() {
     assert_eq!(link.held(POWER).await, None);
 }
 
+impl Linked {
+    /// Lets C, which has no hub, follow hub B.
+    async fn follow_as_c(&self) -> Iri {
+        let scope = Behalf::Party { recipient: iri(C_PARTY), purpose: Some(iri(ADVICE)) }.scope(&TenantId::main());
+        self.b.hub.add_sink(std::sync::Arc::new(Nowhere));
+        let new = NewFollower { id: None, sink: "nowhere", spec: String::new(), active: true, expires_at: None, initial_load: true };
+        self.b.hub.follow(&scope, new).await.expect("following")
+    }
+
+    async fn beat(&self) {
+        let beat = waybill_consent::Heartbeat::new(self.a.hub.did(), iri(B_PARTY), 1, self.clock.now()).sign(self.a.hub.keys().active());
+        self.b.hub.take_heartbeat(&beat).await.expect("taken");
+    }
+
+    /// Waits, at most five seconds, for what hub B has in its store.
+    async fn until(&self, what: &str, fits: impl Fn(&Reader<'_>) -> Result<bool, StoreError> + Send + Clone + 'static) {
+        for _ in 0..500 {
+            if self.b.hub.store().read(fits.clone()).await.expect("read") {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it did not come to: {what}");
+    }
+
+    async fn until_let_go(&self, follower: &Iri) {
+        for _ in 0..500 {
+            let list = self.b.hub.withdrawals(&TenantId::main()).await.expect("withdrawals");
+            let mut holders = list.iter().flat_map(|w| &w.holders);
+            if holders.any(|h| h.follower.as_ref() == Some(follower) && h.progress == Progress::Done) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("nobody knows that the follower let go");
+    }
+}
+
 #[tokio::test]
 async fn a_follower_of_data_passed_on_is_waited_for_until_it_let_go() {
     let link = Linked::new().await;
     link.received(link.delivery().await).await;
-    let follower = Behalf::Party { recipient: iri(C_PARTY), purpose: Some(iri(ADVICE)) }.scope(&TenantId::main());
-    link.b.hub.add_sink(std::sync::Arc::new(Nowhere));
-    let new = NewFollower { id: None, sink: "nowhere", spec: String::new(), active: true, expires_at: None, initial_load: true };
-    let id: Iri = link.b.hub.follow(&follower, new).await.expect("following");
-    let beat = waybill_consent::Heartbeat::new(link.a.hub.did(), iri(B_PARTY), 1, link.clock.now()).sign(link.a.hub.keys().active());
-    link.b.hub.take_heartbeat(&beat).await.expect("taken");
+    let follower = link.follow_as_c().await;
+    link.beat().await;
     let workers = link.b.hub.start();
-    let held = async || link.b.hub.store().read(|r| r.docs("seen", "", 10, None)).await.expect("read").len();
-    for _ in 0..500 {
-        if held().await == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    link.until("seen", |r| Ok(r.docs("seen", "", 10, None)?.len() == 1)).await;
     link.clock.advance_micros(120_000_000);
     anna_says(&link.a.hub, "withdrawn").await;
     link.a.hub.send_notices().await.expect("sent");
-    let mut done = false;
-    for _ in 0..500 {
-        let list = link.b.hub.withdrawals(&TenantId::main()).await.expect("withdrawals");
-        done = list.iter().any(|w| w.holders.iter().any(|h| h.follower.as_ref() == Some(&id) && h.progress == Progress::Done));
-        if done {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    link.until_let_go(&follower).await;
     workers.stop().await;
-    assert!(done, "the follower let go, and that is known");
+}
+
+#[tokio::test]
+async fn while_a_sender_is_not_heard_of_what_others_withdraw_is_taken_back() {
+    const NOTE: &str = "https://w3id.org/example/note";
+    let link = Linked::new().await;
+    link.received(link.delivery().await).await;
+    let there = link.b.hub.store().read(|r| r.entity(&TenantId::main(), ID)).await.expect("read").expect("kept");
+    let mut more = there.to_entity().expect("an entity");
+    let note = doc(&[METER], &property(NOTE, "\"Ben's\""), &link.clock).to_entity().expect("an entity");
+    more.attributes.extend(note.attributes);
+    let span = there.instances_of(POWER).next().expect("power").clone();
+    let mut text = EntityDoc::from_entity(&more, link.clock.now());
+    let at = text.spans().iter().position(|s| text.name(s) == POWER).expect("power");
+    (text.spans_mut()[at].envelope, text.spans_mut()[at].leaf) = (span.envelope, span.leaf);
+    link.b.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(text.clone(), ()))).await.expect("written");
+    bind(&link.b.hub, waybill_consent::Target::Attribute { entity: iri(ID), attribute: iri(NOTE) }, "https://ben.example/#me").await;
+    says(&link.b.hub, "https://ben.example", "given", NOTE, C_PARTY, &[]).await;
+    let follower = link.follow_as_c().await;
+    link.beat().await;
+    let workers = link.b.hub.start();
+    let holds = |r: &Reader<'_>| -> Result<(bool, bool), StoreError> {
+        let rows = r.docs("seen", "", 10, None)?;
+        let text = rows.first().map(|row| String::from_utf8_lossy(&row.payload).into_owned()).unwrap_or_default();
+        Ok((text.contains(POWER), text.contains(NOTE)))
+    };
+    link.until("both seen", move |r| Ok(holds(r)? == (true, true))).await;
+    // Hub A falls silent, and Ben withdraws.
+    link.clock.advance_micros(600_000_000);
+    says(&link.b.hub, "https://ben.example", "withdrawn", NOTE, C_PARTY, &[]).await;
+    link.until_let_go(&follower).await;
+    link.until("only what is stale is left", move |r| Ok(holds(r)? == (true, false))).await;
+    workers.stop().await;
 }
 
 /// Takes everything and keeps nothing.

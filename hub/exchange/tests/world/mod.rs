@@ -10,6 +10,7 @@ use waybill_query::{EntityQuery, Q, TypeSelection};
 use waybill_store::Store;
 
 pub const POWER: &str = "https://w3id.org/example/power";
+pub const MODEL: &str = "https://w3id.org/example/model";
 pub const METER: &str = "https://w3id.org/example/SmartMeter";
 pub const CITY_B: &str = "https://b.example/party";
 pub const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
@@ -77,6 +78,7 @@ impl World {
         let store = Store::memory(clock.clone()).expect("a store");
         let mut governance = Governance::bare("https://a.example").expect("governance");
         governance.classes.push(ClassRule { types: vec![iri("https://w3id.org/example/AirQuality")], attributes: Vec::new(), class: Class::Open });
+        governance.classes.push(ClassRule { types: vec![iri(METER)], attributes: vec![iri(MODEL)], class: Class::Open });
         governance.agreements.push(Agreement {
             id: iri("urn:agreement:b"),
             recipient: Some(iri(CITY_B)),
@@ -202,9 +204,52 @@ impl World {
         page.get().entities.iter().map(|e| e.id().to_owned()).collect()
     }
 
-    pub async fn follow_as_city_b(&self) {
-        let new = NewFollower { id: None, sink: "remember", spec: String::new(), active: true, expires_at: None, initial_load: true };
-        self.hub.follow(&self.city_b(ADVICE), new).await.expect("following");
+    pub async fn follow_as_city_b(&self) -> Iri {
+        self.follow_in(&self.tenant, None).await
+    }
+    pub async fn follow_in(&self, tenant: &TenantId, id: Option<&str>) -> Iri {
+        let scope = Scope { tenant: tenant.clone(), ..self.city_b(ADVICE) };
+        let new = NewFollower { id: id.map(iri), sink: "remember", spec: String::new(), active: true, expires_at: None, initial_load: true };
+        self.hub.follow(&scope, new).await.expect("following")
+    }
+    pub fn operator_of(&self, tenant: &TenantId) -> Scope {
+        Scope { tenant: tenant.clone(), ..self.operator() }
+    }
+    pub async fn unfollow_as_city_b(&self, follower: &Iri) {
+        self.hub.unfollow(&self.city_b(ADVICE), "remember", follower).await.expect("ended");
+    }
+    pub async fn switch(&self, follower: &Iri, active: bool) {
+        let change = |f: &mut waybill_exchange::Follower| {
+            f.active = active;
+            Ok(())
+        };
+        self.hub.change_follower(&self.city_b(ADVICE), "remember", follower, change).await.expect("changed");
+    }
+    /// An open Attribute, with a `second` instance or without.
+    pub async fn model(&self, id: &str, second: bool) {
+        let of = |value: &str, more: &str| format!("{{\"type\":\"Property\",\"value\":\"{value}\"{more}}}");
+        let more = if second { format!(",{}", of("y", ",\"datasetId\":\"urn:dataset:2\"")) } else { String::new() };
+        let text = format!("{{\"id\":\"{id}\",\"type\":[\"{METER}\"],\"{MODEL}\":[{}{more}]}}", of("x", ""));
+        let doc = EntityDoc::parse(text, self.clock.now()).expect("canonical");
+        self.hub.modify(&self.operator(), &iri(id), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
+    }
+    pub async fn forget(&self, id: &str) {
+        self.hub.modify(&self.operator(), &iri(id), |_| Ok(Change::Delete(()))).await.expect("deleted");
+    }
+    /// Waits until the workers have nothing more to do for followers.
+    pub async fn quiet(&self) {
+        for _ in 0..500 {
+            let now = self.clock.now();
+            let left = self.hub.store().read(move |r| Ok(r.due("todo", now, 1)?.len() + r.docs("outbox", "", 1, None)?.len())).await.expect("read");
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the workers do not come to rest");
+    }
+    pub fn arrived(&self) -> usize {
+        self.arrived.lock().expect("lock").0.len()
     }
     /// Waits, at most ten seconds, until what arrived fits.
     pub async fn until(&self, what: &str, fits: impl Fn(&Arrived) -> bool) {

@@ -26,11 +26,11 @@ const PAGE: usize = 1000;
 
 pub(super) fn dead_letter(key: String, row: Delivery) -> DeadLetter {
     let mut parts = key.split(SEP);
-    let first = parts.next().unwrap_or_default();
-    let (kind, to, entity) = match first {
+    let (kind, to, entity) = match parts.next().unwrap_or_default() {
         "pod" => ("pod", parts.next().unwrap_or_default(), None),
         "notice" => ("notice", parts.next().unwrap_or_default(), None),
-        follower => ("delivery", follower, parts.next().map(str::to_owned)),
+        // Behind the tenant.
+        _ => ("delivery", parts.nth(1).unwrap_or_default(), parts.next().map(str::to_owned)),
     };
     DeadLetter { kind: kind.to_owned(), to: to.to_owned(), entity, attempts: row.attempts, since: row.since, error: row.error, id: key }
 }
