@@ -129,7 +129,7 @@ async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
         },
         PodEvent::EntitySeen { url, entity, losses } => {
             if !losses.is_empty() {
-                tracing::info!(resource = %url, losses = losses.len(), "an entity came without all of its resource");
+                tracing::info!(losses = losses.len(), "an entity came without all of its resource");
             }
             let id = iri(entity.id())?;
             let scope = Scope { principal: Principal::Hub, ..Scope::anonymous(tenant.clone()) };

@@ -13,6 +13,8 @@ use waybill_store::{Batch, Doc, Reader, StoreError};
 
 /// Rows of one follower that go into one delivery.
 const AT_ONCE: usize = 100;
+/// The longest rest that a receiver is granted, in microseconds: it asks for its own good, not for hers.
+const LONGEST: i64 = 600_000_000;
 /// Failed attempts after which a delivery is given up, unless it takes something back: that is tried for ever.
 const MAX_ATTEMPTS: u32 = 12;
 
@@ -122,7 +124,8 @@ impl Hub {
                 batch.put_doc(DEAD, &key(&["delivery", &row.key]), encode(&delivery), None);
                 batch.delete_doc_at(OUTBOX, &row.key, row.revision);
             } else {
-                let wait = error.after.map_or_else(|| backoff_micros(delivery.attempts), |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+                let asked = error.after.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+                let wait = asked.unwrap_or_else(|| backoff_micros(delivery.attempts)).min(LONGEST);
                 batch.put_doc(OUTBOX, &row.key, encode(&delivery), Some(now.plus_micros(wait)));
             }
         }

@@ -293,6 +293,7 @@ impl Hub {
             let Ok(mut withdrawal) = serde_json::from_slice::<crate::Withdrawal>(&row.payload) else { continue };
             if withdrawal.subject.as_ref() == Some(&wanted) {
                 (withdrawal.subject, withdrawal.record) = (None, None);
+                batch.expect_doc(crate::rows::WITHDRAWAL, &row.key, Some(row.revision));
                 batch.put_doc(crate::rows::WITHDRAWAL, &row.key, encode(&withdrawal), None);
             }
         }

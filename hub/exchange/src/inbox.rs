@@ -67,15 +67,23 @@ impl Hub {
         self.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(connection).cloned()
     }
 
+    /// Whether who shows `secret` may put something into the inbox of `connection`: to be asked before anything is made of what comes.
+    ///
+    /// # Errors
+    /// 404 for a connection that does not exist or a wrong `secret`, in the same words.
+    pub fn may_deliver(&self, connection: &str, secret: &str) -> Result<(), Problem> {
+        if self.intake(connection).is_some_and(|i| i.secret == waybill_keys::sha256(secret.as_bytes())) {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemCode("inbox-not-found"), 404, "No such inbox", "there is no such inbox, or not for this sender"))
+    }
+
     /// Takes a delivery into the inbox. Durable when this returns; admission follows.
     ///
     /// # Errors
-    /// 404 for a connection that does not exist or a wrong `secret`, in the same words; the store's.
+    /// As [`Self::may_deliver`]; the store's.
     pub async fn receive(&self, connection: &str, secret: &str, items: Vec<Incoming>, manifest: Option<String>) -> Result<(), Problem> {
-        let known = self.intake(connection).filter(|i| i.secret == waybill_keys::sha256(secret.as_bytes()));
-        if known.is_none() {
-            return Err(Problem::new(ProblemCode("inbox-not-found"), 404, "No such inbox", "there is no such inbox, or not for this sender"));
-        }
+        self.may_deliver(connection, secret)?;
         let parcel = Parcelled { connection: connection.to_owned(), items, manifest, at: self.inner.clock.now(), attempts: 0 };
         let mut batch = Batch::new();
         batch.put_doc(INBOX, &self.ordered_key(connection), encode(&parcel), Some(parcel.at));

@@ -112,6 +112,7 @@ impl Hub {
             })
             .await?;
         if too_many {
+            self.inner.gate.note_closed(&view, tally, &digest).await?;
             return Err(Problem::new(ProblemCode("too-many-to-order"), 403, "Too many to order", format!("more than {MAX_SORTED} entities match, and an order needs all of them at once"))
                 .of_type("https://uri.etsi.org/ngsi-ld/errors/TooManyResults")
                 .help("Narrow the query, or leave `orderBy` out."));

@@ -240,6 +240,10 @@ impl Hub {
             let Some(holder) = withdrawal.holders.iter_mut().find(|h| h.event.as_deref() == Some(&ack.event) && h.hub.as_deref() == Some(&hub)) else {
                 return Err(Problem::new(ProblemCode("acknowledgement-of-another"), 400, "Acknowledgement refused", "the event was for another hub"));
             };
+            // An answer that was on the way when a later one came takes nothing back.
+            if holder.progress == Progress::Done {
+                return Ok(());
+            }
             holder.answers.clone_from(&ack.stores);
             holder.signed = vec![compact.to_owned()];
             let below = ack.through.iter().all(|text| claims_complete(text));

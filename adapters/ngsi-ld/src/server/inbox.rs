@@ -21,6 +21,8 @@ pub fn inbox_routes(hub: Hub, contexts: Contexts) -> Router {
 
 async fn take(hub: &Hub, contexts: &Contexts, request: &Request) -> Result<Response, Problem> {
     let secret = request.header(crate::source::INBOX_SECRET).unwrap_or_default();
+    // A stranger's text is not read, and no @context is fetched for it.
+    hub.may_deliver(request.param("connection"), secret)?;
     let bad = |detail: String| Problem::new(ProblemCode("notification-malformed"), 400, "Not a notification", detail);
     // Duplicate members and depth are refused here, before anything else is made of the text.
     let document = Document::read(&request.body, waybill_context::DEPTH).map_err(|e| bad(e.to_string()))?;
