@@ -140,6 +140,13 @@ pub const ALL: &[Code] = &[
         "Something else holds the database. Try again in a moment."),
     code("store-closed", "The store is closed",
         "The hub is stopping. Try again when it is back."),
+    code("subject-erased", "This person was erased",
+        "She had the hub erase her. What she stated before that, and what her pod holds, is not taken again. She has to write a new grant, or \
+         change the old one and its `stated`."),
+    code("entity-of-another", "Not this pod's entity",
+        "A pod may only bring entities that nobody else brought and that are about nobody else. Give what stands in a pod an identifier \
+         under the pod's own address."),
+    code("busy-subject", "Too many changes", "Others kept changing this person's consents or data while she was being erased. Try again in a moment."),
     code("store-conflict", "Changed by somebody else",
         "What was to be changed is not as it was read. Read it again and repeat the change."),
     code("store-internal", "A step inside the store ended unexpectedly",

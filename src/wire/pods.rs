@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use url::Url;
-use waybill_consent::{Binding, EvidenceKind, GrantDocument, Observed, Rule, Target, Validity};
+use waybill_consent::{EvidenceKind, GrantDocument, Observed};
 use waybill_context::Contexts;
-use waybill_exchange::{Change, Hub};
+use waybill_exchange::Hub;
 use waybill_http::{Client, Router};
-use waybill_model::{Iri, Principal, Problem, ProblemCode, Scope, TenantId};
+use waybill_model::{Iri, Problem, ProblemCode, TenantId};
 use waybill_port::Grants;
 use waybill_solid::{Account, Evidence, GrantSeen, KnownGrant, PodConfig, PodConnection, PodEvent, Secret, SignIn, SolidConfig, WatchConfig};
-use waybill_store::Batch;
 
 /// Work that goes on while the hub runs.
 pub type Watcher = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -64,18 +63,12 @@ fn pod_config(pod: &Pod) -> Result<PodConfig, Problem> {
     })
 }
 
-/// Grants that were taken before. Key: the pod's connection.
-const KNOWN: &str = "pod-known";
-/// Which entity a pod's resource held. Key: the resource.
-const HELD: &str = "pod-entity";
-
 /// Watches a pod for as long as the hub runs, going on from what was taken before.
 async fn watch(hub: Hub, pod: Arc<PodConnection>, web_id: Iri) {
     let name = pod.connection().to_owned();
     loop {
-        let key = name.clone();
-        let known = hub.store().read(move |r| r.doc(KNOWN, &key)).await.ok().flatten();
-        let mut known: Vec<KnownGrant> = known.and_then(|d| serde_json::from_slice(&d.payload).ok()).unwrap_or_default();
+        let known = hub.pod_known(&web_id, &name).await.ok().flatten();
+        let mut known: Vec<KnownGrant> = known.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let (tx, mut rx) = mpsc::channel(64);
         let (watched, start) = (pod.clone(), known.clone());
         let watching = tokio::spawn(async move { watched.run(start, tx).await });
@@ -87,14 +80,13 @@ async fn watch(hub: Hub, pod: Arc<PodConnection>, web_id: Iri) {
                     tracing::warn!(code = problem.code, "the pod is watched anew: {}", problem.detail);
                     break;
                 }
-                Err(problem) => tracing::warn!(code = problem.code, "a grant document is not taken: {}", problem.detail),
+                Err(problem) => tracing::warn!(code = problem.code, "what a pod holds is not taken: {}", problem.detail),
                 Ok(()) => {}
             }
             if changed {
-                let mut batch = Batch::new();
-                batch.put_doc(KNOWN, &name, serde_json::to_vec(&known).unwrap_or_default(), None);
-                if let Err(e) = hub.store().commit(batch).await {
-                    tracing::warn!("{e}");
+                let text = serde_json::to_vec(&known).unwrap_or_default();
+                if let Err(problem) = hub.note_pod_known(&TenantId::main(), &web_id, &name, text).await {
+                    tracing::warn!(code = problem.code, "{}", problem.detail);
                 }
             }
         }
@@ -131,31 +123,9 @@ async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
             if !losses.is_empty() {
                 tracing::info!(losses = losses.len(), "an entity came without all of its resource");
             }
-            let id = iri(entity.id())?;
-            let scope = Scope { principal: Principal::Hub, ..Scope::anonymous(tenant.clone()) };
-            // Bound before it is there: from its first moment it is hers.
-            let binding = Binding {
-                target: Target::Entity(id.clone()),
-                subject: web_id.clone(),
-                validity: Validity::default(),
-                asserted_by: hub.governance().party.clone(),
-                evidence: format!("pod resource {url}"),
-                rule: Rule::All,
-            };
-            hub.bind(&tenant, &binding).await?;
-            hub.modify(&scope, &id, |_| Ok(Change::Put((*entity).clone(), ()))).await?;
-            let mut batch = Batch::new();
-            batch.put_doc(HELD, url.as_str(), id.as_str().as_bytes().to_vec(), None);
-            hub.store().commit(batch).await?;
-            Ok(())
+            hub.take_from_pod(&tenant, web_id, url.as_str(), &entity).await
         }
-        PodEvent::EntityGone { url } => {
-            let key = url.to_string();
-            let held = hub.store().read(move |r| r.doc(HELD, &key)).await?;
-            let Some(id) = held.and_then(|d| String::from_utf8(d.payload).ok()).and_then(|t| Iri::new(t).ok()) else { return Ok(()) };
-            let scope = Scope { principal: Principal::Hub, ..Scope::anonymous(tenant) };
-            hub.modify(&scope, &id, |current| Ok(if current.is_some() { Change::Delete(()) } else { Change::Keep(()) })).await
-        }
+        PodEvent::EntityGone { url } => hub.gone_from_pod(url.as_str()).await,
         _ => Ok(()),
     }
 }

@@ -30,6 +30,10 @@ struct Town {
 
 /// A hub that serves the peer routes; `others` are the hubs it deals with.
 async fn town(party: &str, port: std::net::SocketAddr, others: &[(&str, String)], clock: &Clock) -> Town {
+    town_over(Store::memory(clock.clone()).expect("a store"), party, port, others, clock).await
+}
+
+async fn town_over(store: Store, party: &str, port: std::net::SocketAddr, others: &[(&str, String)], clock: &Clock) -> Town {
     let url = format!("http://{port}");
     let mut governance = Governance::bare(&url).expect("governance");
     governance.party = iri(party);
@@ -44,7 +48,7 @@ async fn town(party: &str, port: std::net::SocketAddr, others: &[(&str, String)]
             write: false,
         });
     }
-    let hub = Hub::open(Store::memory(clock.clone()).expect("a store"), governance, clock.clone()).await.expect("a hub");
+    let hub = Hub::open(store, governance, clock.clone()).await.expect("a hub");
     let allow: waybill_http::Cidr = "127.0.0.0/8".parse().expect("a range");
     let client = Client::new(ClientConfig::new(clock.clone()).guard(Guard::allowing([waybill_http::Allow::Range(allow)]))).expect("a client");
     let peers = others.iter().map(|(_, base_url)| PeerConfig { base_url: base_url.clone(), auth: Auth::Bearer(Arc::from("b-at-a-0123456789")) }).collect();
@@ -58,11 +62,19 @@ fn free() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
 }
 
+fn noon() -> Clock {
+    Clock::fixed(DateTime::parse("2026-11-24T10:00:00Z").expect("a time"))
+}
+
 async fn pair() -> (Town, Town, Clock) {
-    let clock = Clock::fixed(DateTime::parse("2026-11-24T10:00:00Z").expect("a time"));
+    let clock = noon();
+    pair_with(Store::memory(clock.clone()).expect("a store"), clock).await
+}
+
+async fn pair_with(store_of_b: Store, clock: Clock) -> (Town, Town, Clock) {
     let (at_a, at_b) = (free(), free());
     let a = town("https://a.example/#city", at_a, &[(B_PARTY, format!("http://{at_b}"))], &clock).await;
-    let b = town(B_PARTY, at_b, &[("https://a.example/#city", format!("http://{at_a}"))], &clock).await;
+    let b = town_over(store_of_b, B_PARTY, at_b, &[("https://a.example/#city", format!("http://{at_a}"))], &clock).await;
     b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret: [0; 32] });
     (a, b, clock)
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use waybill_keys::hex;
 use waybill_model::{DateTime, EnvelopeHash, Iri, TenantId};
 use waybill_policy::Profile;
-use waybill_store::{Reader, StoreError};
+use waybill_store::{Batch, Reader, StoreError};
 
 /// Versions of records. Key: tenant, record, version.
 pub(crate) const RECORD: &str = "consent-record";
@@ -303,6 +303,11 @@ impl ConsentView<'_> {
     /// The revision of the last change about consents or bindings. The same revision gives the same answers, time apart.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Makes `batch` fail with a conflict when a consent or a binding changes before it is committed.
+    pub fn expect(&self, batch: &mut Batch) {
+        batch.expect_doc(MARK, HUB, Some(self.revision).filter(|at| *at > 0));
     }
 
     /// Who the Attribute (or, without one, the entity as such) is about.

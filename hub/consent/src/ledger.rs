@@ -2,7 +2,9 @@
 
 use crate::book::{EVENT, GRANT, HUB, MARK, MAX_ROWS, OF, RECORD, join};
 use crate::{Actor, ActorRole, Applied, Change, ConsentBook, ConsentError, ConsentEvent, Evidence, EvidenceKind, Input, Pids, Registry};
+use crate::registry::names;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use waybill_keys::{KeyRing, hex, sha256};
 use waybill_model::{DateTime, Iri, TenantId};
 use waybill_store::{Batch, Reader};
@@ -99,6 +101,13 @@ impl ConsentBook {
         }
     }
 
+    /// Everybody of whom there is a consent or a binding.
+    pub fn subjects(reader: &Reader<'_>, tenant: &TenantId) -> Result<BTreeSet<Iri>, ConsentError> {
+        let mut all = names(reader, OF, tenant)?;
+        all.append(&mut Registry::subjects(reader, tenant)?);
+        Ok(all)
+    }
+
     /// Deletes what is kept of `subject`: records, events, grants and bindings. For after everything of hers was withdrawn and told. The
     /// envelopes stay, since others hold their names; they do not say whose they were. After the commit, [`Self::purge`].
     pub fn forget(reader: &Reader<'_>, tenant: &TenantId, subject: &Iri, now: DateTime) -> Result<Batch, ConsentError> {
@@ -115,7 +124,7 @@ impl ConsentBook {
         for row in Self::rows(reader, tenant, subject.as_str())? {
             batch.delete_doc(GRANT, &row.key(tenant, subject));
         }
-        Registry::forget(reader, &mut batch, tenant, subject)?;
+        Registry::forget(reader, &mut batch, tenant, subject, now)?;
         Self::mark(&mut batch, HUB, now);
         batch.delete_doc(MARK, &join(&[tenant.as_str(), subject.as_str()]));
         Ok(batch)

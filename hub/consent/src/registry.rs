@@ -5,6 +5,7 @@ use crate::{ConsentError, Validity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use waybill_keys::{hex, random};
 use waybill_model::{DateTime, Iri, TenantId};
 use waybill_store::{Batch, Reader};
 
@@ -34,6 +35,17 @@ pub enum Target {
     },
     /// Every entity whose identifier fits; `*` stands for any characters. What is said of an entity by name goes before.
     Pattern(String),
+}
+
+impl Target {
+    /// Whether it is about that Attribute of that entity.
+    pub fn covers(&self, entity: &str, attribute: &str) -> bool {
+        match self {
+            Self::Entity(own) => own.as_str() == entity,
+            Self::Attribute { entity: own, attribute: name } => own.as_str() == entity && name.as_str() == attribute,
+            Self::Pattern(pattern) => fits(pattern, entity),
+        }
+    }
 }
 
 /// How several subjects of the same data decide.
@@ -128,6 +140,20 @@ impl Bound {
     }
 }
 
+/// The distinct names that stand behind the tenant in the keys of `space`.
+pub(crate) fn names(reader: &Reader<'_>, space: &'static str, tenant: &TenantId) -> Result<BTreeSet<Iri>, ConsentError> {
+    let prefix = format!("{tenant}{SEP}");
+    let (mut out, mut after): (BTreeSet<Iri>, Option<String>) = (BTreeSet::new(), None);
+    loop {
+        let docs = reader.docs(space, &prefix, 1, after.as_deref())?;
+        let Some(doc) = docs.first() else { return Ok(out) };
+        let name = doc.key.split(SEP).nth(1).and_then(|name| Iri::new(name).ok()).ok_or(ConsentError::Corrupt(space))?;
+        // Past all that stands behind the same name.
+        after = Some(format!("{prefix}{name}{SEP}~"));
+        out.insert(name);
+    }
+}
+
 /// Whether `text` fits `pattern`, in which `*` stands for any characters.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -210,15 +236,58 @@ impl Registry {
         rows(reader, BOUND, &join(&[tenant.as_str(), subject, ""]))
     }
 
-    /// Deletes every binding and guardianship of `subject`.
-    pub(crate) fn forget(reader: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri) -> Result<(), ConsentError> {
+    /// Everybody whom the Attribute is, was or will be about, whatever the time.
+    pub fn ever(reader: &Reader<'_>, tenant: &TenantId, entity: &str, attribute: &str) -> Result<BTreeSet<Iri>, ConsentError> {
+        let own: Vec<Binding> = rows(reader, BINDING, &join(&[tenant.as_str(), "e", entity, ""]))?;
+        let patterns: Vec<Binding> = rows(reader, BINDING, &join(&[tenant.as_str(), "p", ""]))?;
+        let about = own.into_iter().chain(patterns).filter(|b| b.target.covers(entity, attribute));
+        Ok(about.map(|b| b.subject).collect())
+    }
+
+    /// The subjects that are bound to anything, or were.
+    pub fn subjects(reader: &Reader<'_>, tenant: &TenantId) -> Result<BTreeSet<Iri>, ConsentError> {
+        names(reader, BOUND, tenant)
+    }
+
+    /// Deletes every binding of `subject`, and every guardianship of and by her. Where the data is about others too, somebody without a name
+    /// who never agrees takes her place: that she was erased must open nothing.
+    pub(crate) fn forget(reader: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, now: DateTime) -> Result<(), ConsentError> {
         for binding in Self::targets_of(reader, tenant, subject.as_str())? {
             batch.delete_doc(BINDING, &binding.key(tenant)).delete_doc(BOUND, &binding.reverse_key(tenant));
+            if binding.validity.until.is_none_or(|until| now < until) && Self::decided_without(reader, tenant, &binding, now)? {
+                let nobody = format!("urn:waybill:erased:{}", hex(&random::<16>()));
+                // INVARIANT: a scheme and hexadecimal digits make an IRI.
+                let subject = Iri::new(nobody).map_err(|_| ConsentError::Corrupt("binding"))?;
+                Self::put(batch, tenant, &Binding { subject, evidence: String::new(), ..binding });
+            }
         }
-        for doc in reader.docs(GUARDIAN, &join(&[tenant.as_str(), subject.as_str(), ""]), MAX_ROWS, None)? {
-            batch.delete_doc(GUARDIAN, &doc.key);
+        for doc in reader.docs(GUARDIAN, &format!("{tenant}{SEP}"), MAX_ROWS, None)? {
+            if doc.key.split(SEP).skip(1).take(2).any(|who| who == subject.as_str()) {
+                batch.delete_doc(GUARDIAN, &doc.key);
+            }
         }
         Ok(())
+    }
+
+    /// Whether others would decide about what `binding` covers if it were not there.
+    fn decided_without(reader: &Reader<'_>, tenant: &TenantId, binding: &Binding, now: DateTime) -> Result<bool, ConsentError> {
+        let patterns: Vec<Binding> = rows(reader, BINDING, &join(&[tenant.as_str(), "p", ""]))?;
+        let own: Vec<Binding> = match &binding.target {
+            Target::Entity(entity) | Target::Attribute { entity, .. } => rows(reader, BINDING, &join(&[tenant.as_str(), "e", entity.as_str(), ""]))?,
+            Target::Pattern(_) => Vec::new(),
+        };
+        let others = own.iter().chain(&patterns).filter(|other| other.subject != binding.subject && other.validity.until.is_none_or(|until| now < until));
+        Ok(others.into_iter().any(|other| match (&binding.target, &other.target) {
+            (Target::Attribute { attribute, .. }, Target::Attribute { attribute: other, .. }) => attribute == other,
+            (Target::Entity(_) | Target::Attribute { .. }, Target::Entity(_)) => true,
+            (Target::Entity(entity) | Target::Attribute { entity, .. }, Target::Pattern(pattern)) => fits(pattern, entity.as_str()),
+            // Two patterns may fit the same unless what stands before their first star differs.
+            (Target::Pattern(one), Target::Pattern(other)) => {
+                let head = |pattern: &str| pattern.split('*').next().unwrap_or_default().to_owned();
+                head(one).starts_with(&head(other)) || head(other).starts_with(&head(one))
+            }
+            (Target::Entity(_), Target::Attribute { .. }) | (Target::Pattern(_), _) => false,
+        }))
     }
 
     /// Every binding of the tenant, `limit` at most, after the key `after`; with each its key.

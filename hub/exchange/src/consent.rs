@@ -1,6 +1,7 @@
 //! Consents and bindings: what changes them, with all that follows, in one Batch.
 
 use crate::hub::Hub;
+use crate::rows::ERASED;
 use serde::Serialize;
 use serde_json::json;
 use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, Target, record_id_of};
@@ -67,12 +68,24 @@ impl Hub {
     /// # Errors
     /// What the consent room refuses; the store's.
     pub async fn change_consent(&self, tenant: &TenantId, record: &Iri, version: Option<ConsentRecord>, events: Vec<ConsentEvent>) -> Result<Granted, Problem> {
+        self.change_by(tenant, record, version, events, None).await
+    }
+
+    /// The same; by a `document` when there is one, which must not be from before an erasure.
+    async fn change_by(&self, tenant: &TenantId, record: &Iri, version: Option<ConsentRecord>, events: Vec<ConsentEvent>, document: Option<&GrantDocument>) -> Result<Granted, Problem> {
         for _ in 0..16 {
             let (hub, tenant_, record_, version_, events_) = (self.clone(), tenant.clone(), record.clone(), version.clone(), events.clone());
+            let said = document.map(|document| (document.subject.clone(), document.stated));
             let outcome = self
                 .inner
                 .store
                 .read(move |r| {
+                    if let Some((subject, stated)) = &said
+                        && let Some(erased) = hub.erased_at(r, &tenant_, subject)?
+                        && stated.is_none_or(|at| at <= erased)
+                    {
+                        return Ok(Err(crate::erase::forgotten("the document is from before the erasure")));
+                    }
                     let input = Input { tenant: &tenant_, record: &record_, version: version_.as_ref(), events: &events_ };
                     let now = hub.inner.clock.now();
                     let applied = {
@@ -82,11 +95,11 @@ impl Hub {
                     match applied {
                         Ok(applied) => hub.follow_through(r, &tenant_, &record_, applied, &events_).map(Ok),
                         Err(ConsentError::Store(e)) => Err(e),
-                        Err(refused) => Ok(Err(refused)),
+                        Err(refused) => Ok(Err(Problem::from(refused))),
                     }
                 })
                 .await?;
-            let (batch, granted) = outcome.map_err(Problem::from)?;
+            let (batch, granted) = outcome?;
             match self.commit(batch).await {
                 Ok(_) => return Ok(granted),
                 Err(problem) if problem.code == "store-conflict" => {}
@@ -113,7 +126,7 @@ impl Hub {
             if imported.record.is_none() && imported.events.is_empty() {
                 return Ok(Granted { record: id, subject: document.subject.clone(), state: None, opened: Vec::new(), closed: Vec::new() });
             }
-            match self.change_consent(tenant, &id, imported.record, imported.events).await {
+            match self.change_by(tenant, &id, imported.record, imported.events, Some(document)).await {
                 // Somebody else read the same document at the same time.
                 Err(problem) if matches!(problem.code.as_str(), "consent-version-taken" | "consent-chain-broken") => {}
                 other => return other,
@@ -141,6 +154,9 @@ impl Hub {
         let visible = applied.changes_visibility();
         let Applied { mut batch, subject, folded, opened, closed, suspended, resumed } = applied;
         let Some(subject) = subject else { return Err(StoreError::Invalid("a record without a subject".into())) };
+        // An erasure that comes between has to be looked at anew.
+        let erased = self.erased_key(tenant, &subject);
+        batch.expect_doc(ERASED, &erased, r.doc(ERASED, &erased)?.map(|doc| doc.revision));
         let version = folded.as_ref().map_or(0, |f| f.version);
         let reference = ConsentRef { id: record.clone(), version: u64::from(version), epoch };
         if visible {

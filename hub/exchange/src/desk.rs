@@ -1,18 +1,17 @@
-//! What the operator sees and does: holders, quarantine, dead letters, keys, erasure.
+//! What the operator sees and does: holders, quarantine, dead letters, keys.
 
 use crate::inbox::Incoming;
-use crate::consent::{entities_of, told};
+use crate::consent::told;
 use crate::follow::encode;
 use crate::hub::{Hub, SECRET};
-use crate::rows::{DEAD, Delivery, INBOX, OUTBOX, QUARANTINE, Quarantined, SEP, key};
-use crate::scan::each_doc;
+use crate::rows::{DEAD, Delivery, INBOX, OUTBOX, QUARANTINE, Quarantined, SEP};
 use serde_json::json;
-use waybill_consent::{Actor, ActorRole, Change, ConsentBook, ConsentEvent, Evidence, EvidenceKind, Pids, StoredEnvelope};
+use waybill_consent::{ConsentBook, StoredEnvelope};
 use waybill_gate::HOLDER;
 use waybill_journal::{Kind, Record};
 use waybill_keys::Algorithm;
 use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Problem, ProblemCode, TenantId};
-use waybill_store::{Batch, Doc, Scrub};
+use waybill_store::{Batch, Doc};
 
 /// Somebody who was given something under an envelope of this hub.
 #[derive(Debug, Clone)]
@@ -27,17 +26,6 @@ pub struct Holding {
     pub stored: Option<StoredEnvelope>,
     /// Since when, at the latest.
     pub since: DateTime,
-}
-
-/// What an erasure did.
-#[derive(Debug, Clone, Default)]
-pub struct Erasure {
-    /// Consents that were withdrawn and deleted.
-    pub consents: usize,
-    /// Entities that were deleted.
-    pub entities: usize,
-    /// Withdrawals that this began.
-    pub withdrawals: Vec<Iri>,
 }
 
 impl Hub {
@@ -213,103 +201,5 @@ impl Hub {
         binding.validity.until = Some(self.inner.clock.now());
         self.bind(tenant, &binding).await?;
         Ok(true)
-    }
-
-    /// Withdraws every consent of a person, deletes the entities that are about her alone, forgets her consents and bindings, and destroys
-    /// her key in the journal. What remains of her in the database file is scrubbed.
-    ///
-    /// # Errors
-    /// The store's. It may be called again after an error: what is done is done.
-    pub async fn erase(&self, tenant: &TenantId, subject: &Iri) -> Result<Erasure, Problem> {
-        let now = self.inner.clock.now();
-        let mut out = Erasure::default();
-        let (tenant_, subject_) = (tenant.clone(), subject.clone());
-        let records = self.inner.store.read(move |r| ConsentBook::records_of(r, &tenant_, subject_.as_str()).map_err(told)).await?;
-        for record in &records {
-            let (tenant_, record_) = (tenant.clone(), record.clone());
-            let versions = self.inner.store.read(move |r| ConsentBook::versions(r, &tenant_, record_.as_str()).map_err(told)).await?;
-            let Some(last) = versions.iter().max_by_key(|v| v.version) else { continue };
-            let event = ConsentEvent {
-                time: now,
-                eid: format!("erase-{}", waybill_keys::b64url(waybill_keys::random::<12>())),
-                record: record.clone(),
-                version: last.version,
-                received: now,
-                pids: Pids::ALL,
-                state: Change::Withdrawn,
-                by: Actor { id: subject.clone(), role: ActorRole::Subject },
-                evidence: Evidence::of(EvidenceKind::Observed),
-                after: Vec::new(),
-                validity: None,
-                reason: Some("erasure".into()),
-            };
-            self.change_consent(tenant, record, None, vec![event]).await?;
-            out.consents += 1;
-        }
-        out.withdrawals = self.withdrawals(tenant).await?.into_iter().filter(|w| w.subject.as_ref() == Some(subject)).map(|w| w.id).collect();
-        let (tenant_, subject_) = (tenant.clone(), subject.clone());
-        let entities = self.inner.store.read(move |r| entities_of(r, &tenant_, &subject_)).await?;
-        let scope = waybill_model::Scope { principal: waybill_model::Principal::Hub, ..waybill_model::Scope::anonymous(tenant.clone()) };
-        for entity in entities {
-            let (hub, tenant_, entity_, subject_) = (self.clone(), tenant.clone(), entity.clone(), subject.clone());
-            // What is about others too stays theirs.
-            let alone = self
-                .inner
-                .store
-                .read(move |r| {
-                    let view = hub.inner.book.view(r).map_err(told)?;
-                    let bound = view.bound(&tenant_, entity_.as_str(), None, now).map_err(told)?;
-                    Ok(bound.subjects.iter().all(|s| *s == subject_))
-                })
-                .await?;
-            if alone {
-                let gone = self.modify(&scope, &entity, |current| Ok(if current.is_some() { crate::Change::Delete(true) } else { crate::Change::Keep(false) })).await?;
-                out.entities += usize::from(gone);
-            }
-        }
-        // The deletions that follow are told by rows that name only envelopes and entities; they stay until they are done.
-        let (tenant_, subject_) = (tenant.clone(), subject.clone());
-        let mut batch = self.inner.store.read(move |r| ConsentBook::forget(r, &tenant_, &subject_, now).map_err(told)).await?;
-        self.forget_withdrawals(&mut batch, subject).await?;
-        batch.absorb(self.inner.journal.erase(subject));
-        self.commit(batch).await?;
-        self.inner.store.scrub(Scrub::Whole).await?;
-        Ok(out)
-    }
-
-    /// Withdrawals go on without her name.
-    async fn forget_withdrawals(&self, batch: &mut Batch, subject: &Iri) -> Result<(), Problem> {
-        let wanted = subject.clone();
-        let rows = self
-            .inner
-            .store
-            .read(move |r| {
-                let mut rows = Vec::new();
-                each_doc(r, crate::rows::WITHDRAWAL, "", |doc| rows.push(doc))?;
-                Ok(rows)
-            })
-            .await?;
-        for row in rows {
-            let Ok(mut withdrawal) = serde_json::from_slice::<crate::Withdrawal>(&row.payload) else { continue };
-            if withdrawal.subject.as_ref() == Some(&wanted) {
-                (withdrawal.subject, withdrawal.record) = (None, None);
-                batch.expect_doc(crate::rows::WITHDRAWAL, &row.key, Some(row.revision));
-                batch.put_doc(crate::rows::WITHDRAWAL, &row.key, encode(&withdrawal), None);
-            }
-        }
-        let prefix = key(&[subject.as_str(), ""]);
-        let pods = self
-            .inner
-            .store
-            .read(move |r| {
-                let mut keys = Vec::new();
-                each_doc(r, crate::rows::POD, &prefix, |doc| keys.push(doc.key))?;
-                Ok(keys)
-            })
-            .await?;
-        for at in pods {
-            batch.delete_doc(crate::rows::POD, &at);
-        }
-        Ok(())
     }
 }

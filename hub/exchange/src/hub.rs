@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub peer_keys: std::sync::Mutex<HashMap<String, (DateTime, waybill_keys::KeySet)>>,
     /// When the journal was last sealed.
     pub sealed: std::sync::Mutex<Option<DateTime>>,
+    /// When rows that have had their time were last looked for.
+    pub swept: std::sync::Mutex<Option<DateTime>>,
 }
 
 impl Hub {
@@ -105,6 +107,7 @@ impl Hub {
                 beats: std::sync::Mutex::default(),
                 peer_keys: std::sync::Mutex::default(),
                 sealed: std::sync::Mutex::default(),
+                swept: std::sync::Mutex::default(),
             }),
         })
     }

@@ -103,15 +103,14 @@ impl Hub {
         let hub = self.claimed_sender(compact)?;
         let (now, did) = (self.inner.clock.now(), self.did());
         let token = self.by_keys_of(&hub, |keys| EventToken::verify(compact, &did, keys, now)).await?;
-        let at = key(&[&hub, &token.jti]);
+        let at = self.event_key(&hub, &token.jti);
         for _ in 0..16 {
             let looked = at.clone();
             if self.inner.store.read(move |r| r.doc(EVENT_SEEN, &looked)).await?.is_some() {
                 return Ok(());
             }
             let mut batch = Batch::new();
-            batch.expect_doc(EVENT_SEEN, &at, None);
-            batch.put_doc(EVENT_SEEN, &at, Vec::new(), Some(now.plus_seconds(REMEMBERED)));
+            self.note_event(&mut batch, &hub, &token.jti, now);
             match &token.event {
                 EventKind::Withdrawn(event) => self.upstream_withdrew(&mut batch, &hub, &token, event).await?,
                 EventKind::Suspended(event) => self.upstream_rests(&mut batch, &hub, event, true).await?,
@@ -124,6 +123,17 @@ impl Hub {
             }
         }
         Err(Problem::new(ProblemCode("busy-event"), 503, "Too many writers", "what the event is about kept changing").help("Send the event again."))
+    }
+
+    pub(crate) fn event_key(&self, hub: &str, jti: &str) -> String {
+        key(&[hub, jti])
+    }
+
+    /// Adds to `batch` that an event has its effect with it, and not twice.
+    pub(crate) fn note_event(&self, batch: &mut Batch, hub: &str, jti: &str, now: DateTime) {
+        let at = self.event_key(hub, jti);
+        batch.expect_doc(EVENT_SEEN, &at, None);
+        batch.put_doc(EVENT_SEEN, &at, Vec::new(), Some(now.plus_seconds(REMEMBERED)));
     }
 
     /// Takes a heartbeat of another hub.

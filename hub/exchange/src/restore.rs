@@ -2,9 +2,44 @@
 
 use crate::consent::told;
 use crate::hub::Hub;
+use serde::{Deserialize, Serialize};
+use waybill_consent::{ConsentBook, EnvelopeEvent};
 use waybill_journal::{Kind, Record};
 use waybill_model::{Problem, ProblemCode, TenantId};
-use waybill_store::Batch;
+use waybill_store::{Batch, Reader};
+
+/// What the store's ledger notes of what closes here beside a consent of this hub. Names nobody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "closed", rename_all = "kebab-case")]
+pub(crate) enum Note {
+    /// Another hub withdrew.
+    Upstream {
+        /// Which.
+        hub: String,
+        /// The identifier of its event.
+        event: String,
+        /// The event's epoch.
+        epoch: u64,
+        /// What it said.
+        what: EnvelopeEvent,
+    },
+    /// Envelopes of another hub rest, or go on.
+    Rests {
+        /// Which.
+        hub: String,
+        /// What it said.
+        what: EnvelopeEvent,
+        /// Whether they rest.
+        rests: bool,
+    },
+    /// A person was erased.
+    Erased {
+        /// In whose store.
+        tenant: TenantId,
+        /// The key of her row among those who were.
+        who: String,
+    },
+}
 
 impl Hub {
     /// Closes again what the store's ledger says was closed since the backup that this store was restored from. Does nothing on a store
@@ -28,6 +63,10 @@ impl Hub {
         let now = self.inner.clock.now();
         let mut closed = 0u64;
         for (_, note) in notes {
+            if let Ok(note) = serde_json::from_slice::<Note>(&note) {
+                closed += self.close_again(note).await?;
+                continue;
+            }
             let hub = self.clone();
             let applied = self
                 .inner
@@ -47,5 +86,41 @@ impl Hub {
         batch.settle_restore();
         self.inner.journal.append(&mut batch, Record::new(Kind::Restore, TenantId::main(), now).left(closed, None));
         self.commit(batch).await.map(drop)
+    }
+
+    async fn close_again(&self, note: Note) -> Result<u64, Problem> {
+        match note {
+            Note::Upstream { hub, event, epoch, what } => {
+                let at = self.event_key(&hub, &event);
+                // A backup may lie between: then the event has its effect already.
+                if self.inner.store.read(move |r| r.doc(crate::rows::EVENT_SEEN, &at)).await?.is_some() {
+                    return Ok(0);
+                }
+                let n = what.envelopes.len() as u64;
+                let this = self.clone();
+                let read = move |r: &Reader<'_>| {
+                    let mut batch = this.close_inbound(r, &hub, &event, epoch, &what)?;
+                    this.note_event(&mut batch, &hub, &event, this.inner.clock.now());
+                    Ok(batch)
+                };
+                let batch = self.inner.store.read(read).await?;
+                self.commit(batch).await.map(|_| n)
+            }
+            Note::Rests { hub, what, rests } => {
+                let n = what.envelopes.len() as u64;
+                let mut batch = Batch::new();
+                self.upstream_rests(&mut batch, &hub, &what, rests).await?;
+                self.commit(batch).await.map(|_| n)
+            }
+            Note::Erased { tenant, who } => {
+                let (hub, tenant_) = (self.clone(), tenant.clone());
+                let all = self.inner.store.read(move |r| ConsentBook::subjects(r, &tenant_).map_err(told)).await?;
+                let found = all.into_iter().find(|subject| hub.erased_key(&tenant, subject) == who);
+                match found {
+                    Some(subject) => self.erase(&tenant, &subject).await.map(|_| 1),
+                    None => Ok(0),
+                }
+            }
+        }
     }
 }

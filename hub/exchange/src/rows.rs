@@ -27,6 +27,15 @@ pub const WITHDRAWAL: &str = "withdrawal";
 /// Identifiers of events that took effect, so that they do so once.
 pub const EVENT_SEEN: &str = "event-seen";
 
+/// Persons who were erased, and when: what they stated before is not taken again. Key: tenant, salted digest of the person.
+pub(crate) const ERASED: &str = "erased";
+/// The grant documents of a pod that were taken, as its watcher notes them. Key: the connection, her WebID.
+pub(crate) const POD_KNOWN: &str = "pod-known";
+/// Which entity a pod's resource holds. Key: the resource.
+pub(crate) const POD_ENTITY: &str = "pod-entity";
+/// Which resource an entity came from. Key: tenant, entity.
+pub(crate) const POD_OWNER: &str = "pod-owner";
+
 /// Separates the parts of a key; no IRI and no tenant holds it.
 pub const SEP: char = '\u{1f}';
 
@@ -214,6 +223,17 @@ pub enum Todo {
         /// Where to go on.
         after: String,
     },
+}
+
+/// A row of [`POD_ENTITY`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PodEntity {
+    /// In whose store it is.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: Iri,
+    /// Whose pod.
+    pub subject: Iri,
 }
 
 /// A row of [`OUTBOX`].

@@ -5,6 +5,7 @@ use crate::follow::{encode, followers_of};
 use crate::hub::Hub;
 use crate::notice::did_of;
 use crate::origin::without;
+use crate::restore::Note;
 use crate::rows::{SEEN, SEP, TODO, Todo, follower_entity, key};
 use crate::scan::each_doc;
 use crate::withdraw::{HolderProgress, Progress, Withdrawal, holding};
@@ -27,16 +28,24 @@ impl Hub {
             }
         }
         let (this, hub, token, event) = (self.clone(), hub.to_owned(), token.clone(), event.clone());
-        let written = self.inner.store.read(move |r| this.close_inbound(r, &hub, &token, &event)).await?;
+        let written = self.inner.store.read(move |r| this.close_inbound(r, &hub, &token.jti, token.epoch, &event)).await?;
         batch.absorb(written);
         Ok(())
     }
 
-    fn close_inbound(&self, r: &Reader<'_>, hub: &str, token: &EventToken, event: &EnvelopeEvent) -> Result<Batch, StoreError> {
+    /// Everything that follows from another hub's withdrawal.
+    pub(crate) fn close_inbound(&self, r: &Reader<'_>, hub: &str, jti: &str, epoch: u64, event: &EnvelopeEvent) -> Result<Batch, StoreError> {
         let now = self.inner.clock.now();
         let mut batch = Batch::new();
+        // No backup may bring back what is over.
+        let what = EnvelopeEvent { successors: Vec::new(), ..event.clone() };
+        batch.raise_epoch(encode(&Note::Upstream { hub: hub.to_owned(), event: jti.to_owned(), epoch, what }));
         let mut tenants: BTreeSet<TenantId> =
             self.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().filter(|i| i.hub.as_deref() == Some(hub)).map(|i| i.tenant.clone()).collect();
+        // Also where nothing comes from there any more, or not yet: after a restore, connections are made later.
+        for envelope in &event.envelopes {
+            each_doc(r, CAME_UNDER, &format!("{envelope}{SEP}"), |doc| tenants.extend(doc.key.split(SEP).nth(1).and_then(TenantId::new)))?;
+        }
         if tenants.is_empty() {
             // Nothing comes from there, so there is nothing to take back: that is an answer too.
             tenants.insert(TenantId::main());
@@ -56,7 +65,7 @@ impl Hub {
                 tenant: tenant.clone(),
                 subject: None,
                 record: None,
-                upstream: Some((hub.to_owned(), token.jti.clone())),
+                upstream: Some((hub.to_owned(), jti.to_owned())),
                 envelopes: event.envelopes.clone(),
                 stopped_at: now,
                 holders: Vec::new(),
@@ -66,7 +75,7 @@ impl Hub {
             for (recipient, derived) in passed_on(r, &event.envelopes)? {
                 batch.absorb(ConsentBook::mark_envelopes(r, &derived, StatusPurpose::Revocation, true).map_err(|e| StoreError::Corrupt(e.to_string()))?);
                 let onward = EnvelopeEvent { envelopes: derived, time: event.time, on_withdrawal: event.on_withdrawal, successors: Vec::new() };
-                self.add_holders(r, &mut batch, &mut withdrawal, &recipient, onward, &event.envelopes, token.epoch, now)?;
+                self.add_holders(r, &mut batch, &mut withdrawal, &recipient, onward, &event.envelopes, epoch, now)?;
             }
             let mut erased = 0u64;
             for envelope in &event.envelopes {
@@ -108,7 +117,7 @@ impl Hub {
             batch.put_doc(TODO, &key(&["envelopes", tenant.as_str()]), encode(&row), Some(now));
             self.put_withdrawal(&mut batch, &mut withdrawal, now);
             self.answer_upstream(&mut batch, &withdrawal, now);
-            let record = Record::new(Kind::Withdrawal, tenant, now).left(erased, None).detail(json!({ "from": hub, "event": token.jti, "envelopes": event.envelopes }));
+            let record = Record::new(Kind::Withdrawal, tenant, now).left(erased, None).detail(json!({ "from": hub, "event": jti, "envelopes": event.envelopes }));
             self.inner.journal.append(&mut batch, record);
         }
         Ok(batch)
@@ -155,6 +164,10 @@ impl Hub {
                 }
                 for (_, derived) in passed_on(r, &own)? {
                     batch.absorb(ConsentBook::mark_envelopes(r, &derived, StatusPurpose::Suspension, rests).map_err(|e| StoreError::Corrupt(e.to_string()))?);
+                }
+                if !own.is_empty() {
+                    let what = EnvelopeEvent { envelopes: own, successors: Vec::new(), ..event.clone() };
+                    batch.raise_epoch(encode(&Note::Rests { hub: hub.clone(), what, rests }));
                 }
                 let now = this.inner.clock.now();
                 let intakes = this.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner);

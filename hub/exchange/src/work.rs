@@ -49,6 +49,7 @@ impl Hub {
         worker!("ends", end_grants);
         worker!("heartbeats", beat);
         worker!("journal", tend_journal);
+        worker!("sweep", sweep);
         Workers { tasks, stop }
     }
 }

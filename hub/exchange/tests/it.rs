@@ -1,5 +1,6 @@
 //! The engine on one hub: who sees what, what is told to whom, and what becomes of it when she takes it back.
 
+mod erase;
 mod world;
 
 use world::{World, iri};

@@ -1,12 +1,12 @@
 //! What hub B keeps of what comes from hub A, and for how long.
 
-use super::{B_PARTY, Town, iri, pair};
+use super::{B_PARTY, Town, iri, noon, pair, pair_with};
 use serde_json::json;
 use waybill_consent::{EnvelopeEvent, EventKind, EventToken, OnWithdrawal};
 use waybill_exchange::{Behalf, Change, Hub, Incoming, Intake, NewFollower, Progress};
 use waybill_gate::{Class, ClassRule};
 use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Principal, Scope, TenantId};
-use waybill_store::{Reader, StoreError};
+use waybill_store::{Reader, Store, StoreError};
 
 /// May have it from city B, and has no hub.
 const C_PARTY: &str = "https://c.example/#city";
@@ -77,7 +77,10 @@ type Delivery = (Vec<Incoming>, Option<String>);
 
 impl Linked {
     async fn new() -> Self {
-        let (a, b, clock) = pair().await;
+        Self::of(pair().await).await
+    }
+
+    async fn of((a, b, clock): (Town, Town, Clock)) -> Self {
         let secret = waybill_keys::sha256(b"the secret");
         b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret });
         let mut governance = (*b.hub.governance()).clone();
@@ -114,9 +117,7 @@ impl Linked {
 
     /// The value of an Attribute at hub B, as it is stored.
     async fn held(&self, name: &'static str) -> Option<String> {
-        let doc = self.b.hub.store().read(|r| r.entity(&TenantId::main(), ID)).await.expect("read")?;
-        let held = doc.instances_of(name).next().map(|span| doc.instance(span).to_owned());
-        held
+        held_by(&self.b.hub, name).await
     }
 
     async fn quarantined(&self) -> Vec<(String, String)> {
@@ -128,6 +129,16 @@ impl Linked {
         let token = EventToken::new(self.a.hub.did(), self.b.hub.did(), 1, kind, self.clock.now()).sign(self.a.hub.keys().active());
         self.b.hub.take_event(&token).await.expect("taken");
     }
+}
+
+async fn held_by(hub: &Hub, name: &str) -> Option<String> {
+    held_in(hub, TenantId::main(), name).await
+}
+
+async fn held_in(hub: &Hub, tenant: TenantId, name: &str) -> Option<String> {
+    let doc = hub.store().read(move |r| r.entity(&tenant, ID)).await.expect("read")?;
+    let held = doc.instances_of(name).next().map(|span| doc.instance(span).to_owned());
+    held
 }
 
 /// The envelope that a delivery's values are tagged with.
@@ -364,4 +375,41 @@ impl waybill_port::Sink for Nowhere {
     fn deliver<'a>(&'a self, _: &'a [u8], _: &'a waybill_gate::Released<waybill_gate::Parcel>) -> waybill_port::BoxFuture<'a, Result<waybill_port::Delivered, waybill_port::DeliveryError>> {
         Box::pin(async { Ok(waybill_port::Delivered::default()) })
     }
+}
+
+#[tokio::test]
+async fn a_restore_does_not_bring_back_what_another_hub_withdrew() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+    let clock = noon();
+    let link = Linked::of(pair_with(Store::open(&data, clock.clone()).expect("a store"), clock).await).await;
+    let delivery = link.delivery().await;
+    // Two tenants of hub B take from there.
+    let other = TenantId::new("other").expect("a tenant");
+    let intake = |tenant: &TenantId| Intake { tenant: tenant.clone(), hub: Some(link.a.url.clone()), fed_by: None, secret: waybill_keys::sha256(b"the secret") };
+    link.b.hub.set_intake("a-other", intake(&other));
+    link.b.hub.receive("a-other", "the secret", delivery.0.clone(), delivery.1.clone()).await.expect("received");
+    link.received(delivery.clone()).await;
+    assert!(held_in(&link.b.hub, other.clone(), POWER).await.is_some());
+    link.b.hub.store().backup(copy.clone()).await.expect("a backup");
+    link.clock.advance_micros(120_000_000);
+    anna_says(&link.a.hub, "withdrawn").await;
+    assert_eq!(link.a.hub.send_notices().await.expect("sent"), 1);
+    assert_eq!(link.held(POWER).await, None);
+    link.b.hub.store().close().await;
+
+    Store::restore(&copy, &data).expect("restored");
+    let store = Store::open(&data, link.clock.clone()).expect("a store");
+    let again = Hub::open(store, (*link.b.hub.governance()).clone(), link.clock.clone()).await.expect("a hub");
+    assert!(held_by(&again, POWER).await.is_some(), "the backup holds it still");
+    again.settle_restore().await.expect("settled");
+    assert_eq!(held_by(&again, POWER).await, None, "the ledger does not forget");
+    assert_eq!(held_in(&again, other, POWER).await, None, "whichever tenant");
+    again.set_intake("a", intake(&TenantId::main()));
+    let (items, manifest) = delivery;
+    again.receive("a", "the secret", items, manifest).await.expect("received");
+    again.process_inbox().await.expect("looked at");
+    assert_eq!(held_by(&again, POWER).await, None, "nor by what is played again");
+    let finished = again.withdrawals(&TenantId::main()).await.expect("withdrawals");
+    assert_eq!(finished.len(), 1, "and it is told of as it was");
 }

@@ -64,6 +64,7 @@ pub struct World {
     pub tenant: TenantId,
     clock: Clock,
     arrived: Arc<Mutex<Arrived>>,
+    last: Mutex<Option<(GrantDocument, Observed)>>,
     /// Whether what arrives is taken, but the answer gets lost.
     pub lost: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -75,7 +76,14 @@ impl World {
     /// The same, with recipients that have hubs: party and address.
     pub async fn with_hubs(hubs: &[(&str, &str)]) -> Self {
         let clock = Clock::fixed(DateTime::parse("2026-11-24T10:10:00Z").expect("a time"));
-        let store = Store::memory(clock.clone()).expect("a store");
+        Self::over(Store::memory(clock.clone()).expect("a store"), clock, hubs).await
+    }
+    /// The same over files, at another time than the first.
+    pub async fn at(folder: &std::path::Path, later_minutes: i64) -> Self {
+        let clock = Clock::fixed(DateTime::parse("2026-11-24T10:10:00Z").expect("a time").plus_seconds(later_minutes * 60));
+        Self::over(Store::open(folder, clock.clone()).expect("a store"), clock, &[]).await
+    }
+    async fn over(store: Store, clock: Clock, hubs: &[(&str, &str)]) -> Self {
         let mut governance = Governance::bare("https://a.example").expect("governance");
         governance.classes.push(ClassRule { types: vec![iri("https://w3id.org/example/AirQuality")], attributes: Vec::new(), class: Class::Open });
         governance.classes.push(ClassRule { types: vec![iri(METER)], attributes: vec![iri(MODEL)], class: Class::Open });
@@ -96,10 +104,10 @@ impl World {
         let arrived = Arc::new(Mutex::new(Arrived::default()));
         let lost = Arc::new(std::sync::atomic::AtomicBool::new(false));
         hub.add_sink(Arc::new(Remember(arrived.clone(), lost.clone())));
-        Self { hub, tenant: TenantId::main(), clock, arrived, lost }
+        Self { hub, tenant: TenantId::main(), clock, arrived, last: Mutex::default(), lost }
     }
 
-    fn operator(&self) -> Scope {
+    pub fn operator(&self) -> Scope {
         Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(self.tenant.clone()) }
     }
     fn city_b(&self, purpose: &str) -> Scope {
@@ -125,8 +133,11 @@ impl World {
     }
 
     pub async fn bind(&self, entity: &str, subject: &str) {
+        self.bind_to(Target::Entity(iri(entity)), subject).await;
+    }
+    pub async fn bind_to(&self, target: Target, subject: &str) {
         let binding = Binding {
-            target: Target::Entity(iri(entity)),
+            target,
             subject: iri(subject),
             validity: Validity::default(),
             asserted_by: iri("https://a.example/party"),
@@ -161,9 +172,17 @@ impl World {
             access_rules: Some("00".into()),
             received: self.clock.now(),
         };
+        self.last.lock().expect("lock").replace((document.clone(), seen.clone()));
         let granted = self.hub.take_grant_document(&self.tenant, &document, &seen).await.expect("taken");
         assert!(granted.state.as_ref().is_none_or(|s| s.missing.is_empty()), "a draft: {:?}", granted.state);
         granted
+    }
+
+    /// Reads the last grant document again.
+    pub async fn read_again(&self) -> Result<Granted, Problem> {
+        let (document, mut seen) = self.last.lock().expect("lock").clone().expect("a document");
+        seen.received = self.clock.now();
+        self.hub.take_grant_document(&self.tenant, &document, &seen).await
     }
 
     pub async fn seen_by_city_b(&self, id: &str) -> Option<EntityDoc> {
