@@ -1,6 +1,6 @@
 //! Grants: the rows that open personal data, compiled from records or from envelopes that came in.
 
-use crate::{Asset, Basis, ConsentError, ConsentRecord, Envelope, Folded, OnWithdrawal, State, Terms, Validity};
+use crate::{Asset, Basis, ConsentError, ConsentRecord, Envelope, Folded, OnWithdrawal, State, StatusPurpose, Terms, Validity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
@@ -75,6 +75,16 @@ pub struct StatusIndexes {
     pub revocation: (u32, u32),
     /// In the suspension lists.
     pub suspension: (u32, u32),
+}
+
+impl StatusIndexes {
+    /// Where the bit of `purpose` stands.
+    pub fn of(&self, purpose: StatusPurpose) -> (u32, u32) {
+        match purpose {
+            StatusPurpose::Revocation => self.revocation,
+            StatusPurpose::Suspension => self.suspension,
+        }
+    }
 }
 
 /// What opens data: one for each record, version, process and recipient. Reads like its [`Terms`].

@@ -1,14 +1,14 @@
 //! Envelopes without a record at this hub: for other lawful bases, and for data that is passed on under another hub's envelope.
 
-use crate::book::{ENVELOPE, list_name, write_row};
+use crate::book::{ENVELOPE, STATUS, list_name, write_row};
 use crate::change::Lists;
 use crate::envelope::{ConsentPointer, StatusEntry, StatusPointer};
 use crate::grant::StatusIndexes;
-use crate::{ConsentBook, ConsentError, Envelope, EnvelopeClaims, OnWithdrawal, StatusPurpose, StoredEnvelope, Terms, Validity};
+use crate::{ConsentBook, ConsentError, Envelope, EnvelopeClaims, OnWithdrawal, StatusList, StatusPurpose, StoredEnvelope, Terms, Validity};
 use std::collections::BTreeMap;
 use waybill_keys::KeyRing;
 use waybill_model::{DateTime, EnvelopeHash, TenantId};
-use waybill_store::{Batch, Reader};
+use waybill_store::{Batch, Reader, StoreError};
 
 /// What an envelope is to say.
 #[derive(Debug, Clone)]
@@ -84,24 +84,45 @@ impl ConsentBook {
         Ok((out, batch))
     }
 
-    /// Sets or clears a bit of each of `envelopes` that this hub issued; those of other hubs are passed over.
+    /// Adds to `batch` that a bit of each of `envelopes` that this hub issued is set or cleared; those of other hubs are passed over. It is
+    /// done on what the steps before it left, so several in one Batch add up.
+    pub fn mark_envelopes(batch: &mut Batch, envelopes: &[EnvelopeHash], purpose: StatusPurpose, on: bool) {
+        let envelopes = envelopes.to_vec();
+        batch.then(move |reader| {
+            let mark = || {
+                let mut lists = Lists::new(reader);
+                for hash in &envelopes {
+                    if let Some(stored) = Self::envelope(reader, hash)? {
+                        lists.set(purpose, stored.status.of(purpose), on)?;
+                    }
+                }
+                let mut batch = Batch::new();
+                lists.write(&mut batch);
+                Ok::<_, ConsentError>(batch)
+            };
+            mark().map_err(|e| match e {
+                ConsentError::Store(e) => e,
+                other => StoreError::Corrupt(other.to_string()),
+            })
+        });
+    }
+
+    /// Whether an envelope that this hub issued is over, or rests. `batch` then only commits if that did not change; an envelope that is not
+    /// known is over.
     ///
     /// # Errors
     /// The store's.
-    pub fn mark_envelopes(reader: &Reader<'_>, envelopes: &[EnvelopeHash], purpose: StatusPurpose, on: bool) -> Result<Batch, ConsentError> {
-        let mut lists = Lists::new(reader);
-        for hash in envelopes {
-            if let Some(stored) = Self::envelope(reader, hash)? {
-                let at = match purpose {
-                    StatusPurpose::Revocation => stored.status.revocation,
-                    StatusPurpose::Suspension => stored.status.suspension,
-                };
-                lists.set(purpose, at, on)?;
-            }
+    pub fn is_marked(reader: &Reader<'_>, batch: &mut Batch, envelope: &EnvelopeHash) -> Result<bool, ConsentError> {
+        let Some(stored) = Self::envelope(reader, envelope)? else { return Ok(true) };
+        let mut marked = false;
+        for purpose in [StatusPurpose::Revocation, StatusPurpose::Suspension] {
+            let (number, index) = stored.status.of(purpose);
+            let name = list_name(purpose, number);
+            let doc = reader.doc(STATUS, &name)?;
+            batch.expect_doc(STATUS, &name, doc.as_ref().map(|doc| doc.revision));
+            marked |= doc.and_then(|doc| StatusList::from_bytes(&doc.payload)).is_none_or(|list| list.is_set(index));
         }
-        let mut batch = Batch::new();
-        lists.write(&mut batch);
-        Ok(batch)
+        Ok(marked)
     }
 
     /// The signed status list by the name under `/status/`, good for `ttl_seconds`.

@@ -160,8 +160,8 @@ impl Validity {
     }
 }
 
-/// What becomes of copies when she withdraws.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+/// What becomes of copies when she withdraws; the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnWithdrawal {
     /// They are erased.

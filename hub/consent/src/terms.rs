@@ -72,6 +72,17 @@ pub struct Asset {
 }
 
 impl Asset {
+    /// What both allow; nothing when they are about other things, or no precision satisfies both.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let types = match (self.types.as_slice(), other.types.as_slice()) {
+            ([], types) | (types, []) => types.to_vec(),
+            (one, two) => one.iter().filter(|t| two.contains(t)).cloned().collect(),
+        };
+        let apart = types.is_empty() && !(self.types.is_empty() && other.types.is_empty());
+        let transform = self.transform.clone().and(other.transform.clone());
+        (self.attribute == other.attribute && !apart && transform != Transform::Drop).then(|| Self { types, attribute: self.attribute.clone(), transform })
+    }
+
     /// Whether it is about the Attribute `name` of an entity with `types`.
     pub fn is_about<'a>(&self, mut types: impl Iterator<Item = &'a str>, name: &str) -> bool {
         self.attribute.as_str() == name && (self.types.is_empty() || types.any(|t| self.types.iter().any(|own| own.as_str() == t)))
@@ -109,6 +120,25 @@ impl Terms {
     pub fn id(&self) -> [u8; 32] {
         // INVARIANT: plain members; serialising cannot fail.
         waybill_keys::jcs_hash(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// What both allow to their one recipient, and nothing beyond: for data that is about two people. `covers` says whether a purpose covers
+    /// another in a version of the scheme. Nothing when they have no purpose or no asset in common.
+    #[must_use]
+    pub fn and(&self, other: &Self, covers: impl Fn(&str, &str, u32) -> bool) -> Option<Self> {
+        let allowed = |by: &Self, purpose: &Iri| by.purposes.iter().any(|own| own == purpose || covers(own.as_str(), purpose.as_str(), by.purpose_version));
+        let mut purposes: Vec<Iri> = self.purposes.iter().filter(|p| allowed(other, p)).chain(other.purposes.iter().filter(|p| allowed(self, p))).cloned().collect();
+        purposes.sort();
+        purposes.dedup();
+        let mut assets: Vec<Asset> = Vec::new();
+        for one in &self.assets {
+            assets.extend(other.assets.iter().filter_map(|two| one.and(two)));
+        }
+        if purposes.is_empty() || assets.is_empty() || self.recipient != other.recipient {
+            return None;
+        }
+        let distribute_to = self.distribute_to.iter().filter(|party| other.distribute_to.contains(party)).cloned().collect();
+        Some(Self { purposes, purpose_version: self.purpose_version.min(other.purpose_version), assets, distribute_to, ..self.clone() })
     }
 
     /// The assets about the Attribute `name` of an entity with `types`.

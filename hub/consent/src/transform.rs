@@ -40,6 +40,17 @@ pub enum Transform {
 }
 
 impl Transform {
+    /// What satisfies both: the same, or the other where one shares the whole value. Two different transformations have no common result
+    /// that surely reveals no more than each, so nothing is shown.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Share, other) | (other, Self::Share) => other,
+            (one, two) if one == two => one,
+            _ => Self::Drop,
+        }
+    }
+
     /// One text for each transform, as policies name the precision of an asset.
     pub fn canonical(&self) -> String {
         let number = |n: f64| es_number(n).unwrap_or_else(|| "invalid".to_owned());

@@ -9,10 +9,10 @@ use crate::rows::{SEEN, Seen, UNCONFIRMED, follower_entity, key};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_consent::{LeafKey, LeafMatch, Manifest, tag_hash};
-use waybill_gate::{Class, INBOUND, InboundState};
+use waybill_gate::{Class, INBOUND, InboundState, Joint};
 use waybill_journal::{Kind, Record};
 use waybill_model::{Attribute, AttributeValue, DateTime, Entity, EntityDoc, EnvelopeHash, Iri, Problem, ProblemCode, TAG_NAME};
-use waybill_store::{Batch, StoreError};
+use waybill_store::{Batch, Reader, StoreError};
 
 /// A value that came under a tag that covers it.
 struct Covered {
@@ -216,8 +216,15 @@ impl Hub {
         entity.attributes.remove(TAG_NAME);
         let types = self.types_with(intake, &entity).await?;
         let at = follower_entity(&intake.tenant, follower, entity.id.as_str());
-        let seen: Option<Seen> =
-            self.inner.store.read(move |r| Ok(r.doc(SEEN, &at)?.and_then(|d| serde_json::from_slice(&d.payload).ok()))).await?;
+        let read = move |r: &Reader<'_>| {
+            let seen: Option<Seen> = r.doc(SEEN, &at)?.and_then(|d| serde_json::from_slice(&d.payload).ok());
+            let mut joint: BTreeMap<EnvelopeHash, BTreeSet<EnvelopeHash>> = BTreeMap::new();
+            for part in seen.iter().flat_map(Seen::envelopes) {
+                joint.extend(Joint::with(r, &part)?.into_iter().map(|j| (j.hash, j.parts)));
+            }
+            Ok((seen, joint))
+        };
+        let (seen, joint) = self.inner.store.read(read).await?;
         let governance = self.governance();
         let (mut stripped, mut strange): (bool, Vec<(Iri, &str)>) = (false, Vec::new());
         let mut open = Entity::new(entity.id.clone(), entity.types.clone());
@@ -231,7 +238,11 @@ impl Hub {
                 match (sent, tag) {
                     (Some(sent), tag) if sent.normal == normal_digest(&self.inner.secret, &text) => {
                         let under = tag.as_deref().and_then(tag_hash);
-                        let right = sent.envelope.is_none() || under.is_some_and(|hash| sent.envelopes().any(|e| e == hash));
+                        // What is about several people is tagged with the envelope that stands for all of theirs.
+                        let all: BTreeSet<EnvelopeHash> = sent.envelopes().collect();
+                        let single = all.len() == 1 || sent.digest == UNCONFIRMED;
+                        let right = sent.envelope.is_none()
+                            || under.is_some_and(|hash| joint.get(&hash).map_or(single && all.contains(&hash), |parts| parts.is_subset(&all)));
                         if !right && tag.is_some() {
                             strange.push((name.clone(), "tag-swapped"));
                         } else if !right {

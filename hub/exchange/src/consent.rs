@@ -4,7 +4,7 @@ use crate::hub::Hub;
 use crate::rows::ERASED;
 use serde::Serialize;
 use serde_json::json;
-use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, Target, record_id_of};
+use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, StatusPurpose, Target, record_id_of};
 use waybill_journal::{ConsentRef, Kind, Record};
 use waybill_model::{EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 use waybill_port::Notice;
@@ -172,8 +172,8 @@ impl Hub {
         }
         let successors: Vec<(EnvelopeHash, String)> = opened.iter().map(|e| (e.hash, e.compact.to_string())).collect();
         self.tell_holders(r, &mut batch, tenant, &subject, record, &closed, &successors, epoch)?;
-        self.tell_rest(&mut batch, &suspended, true, epoch);
-        self.tell_rest(&mut batch, &resumed, false, epoch);
+        self.tell_rest(r, &mut batch, &suspended, true, epoch)?;
+        self.tell_rest(r, &mut batch, &resumed, false, epoch)?;
         let kind = if closed.iter().any(|c| c.successor.is_none()) {
             Kind::Withdrawal
         } else if closed.is_empty() {
@@ -193,15 +193,28 @@ impl Hub {
         Ok((batch, granted))
     }
 
-    fn tell_rest(&self, batch: &mut Batch, envelopes: &[(Iri, EnvelopeHash)], rests: bool, epoch: u64) {
+    fn tell_rest(&self, r: &Reader<'_>, batch: &mut Batch, envelopes: &[(Iri, EnvelopeHash)], rests: bool, epoch: u64) -> Result<(), StoreError> {
         let (now, governance) = (self.inner.clock.now(), self.governance());
         for (party, envelope) in envelopes {
+            let mut all = vec![*envelope];
+            for (_, joint) in crate::withdraw::with_joint(r, batch, &[*envelope])? {
+                let mut held = false;
+                // What is about several people goes on when nobody's consent rests any more.
+                for other in joint.parts.iter().filter(|part| *part != envelope && !rests) {
+                    held |= ConsentBook::is_marked(r, batch, other).map_err(told)?;
+                }
+                if !held {
+                    ConsentBook::mark_envelopes(batch, &[joint.hash], StatusPurpose::Suspension, rests);
+                    all.push(joint.hash);
+                }
+            }
             let Some(hub) = governance.agreements.iter().find(|a| a.recipient.as_ref() == Some(party)).and_then(|a| a.hub.as_ref()) else { continue };
-            let event = EnvelopeEvent { envelopes: vec![*envelope], time: now, on_withdrawal: waybill_consent::OnWithdrawal::default(), successors: Vec::new() };
+            let event = EnvelopeEvent { envelopes: all, time: now, on_withdrawal: waybill_consent::OnWithdrawal::default(), successors: Vec::new() };
             let kind = if rests { EventKind::Suspended(event) } else { EventKind::Resumed(event) };
             let token = EventToken::new(self.did(), crate::notice::did_of(hub), epoch, kind, now);
             self.queue_in_order(batch, hub, Notice::Event(token.sign(self.keys().active())));
         }
+        Ok(())
     }
 
     /// Closes grants whose time is over, and tells their holders. Returns how many records it looked at.

@@ -210,7 +210,7 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
             (Some(before), _) if before.instances.is_empty() && (!on || !stale.is_empty()) => {}
             (Some(before), visible) => {
                 let now = visible.map(|v| seen_of(&v, secret).instances).unwrap_or_default();
-                let still = |at: &String, held: &SeenInstance| now.get(at).is_some_and(|i| held.envelopes().all(|e| Some(e) == i.envelope));
+                let still = |at: &String, held: &SeenInstance| now.get(at).is_some_and(|i| held.envelopes().all(|held| i.envelopes().any(|own| own == held)));
                 let stays = |at: &String, held: &SeenInstance| {
                     stale.contains(at) || (!on && held.envelopes().next().is_none()) || ((!on && fits || !stale.is_empty()) && still(at, held))
                 };
@@ -258,13 +258,13 @@ fn compare(out: &mut Plan, before: Option<&Seen>, after: &Seen, id: Iri, visible
     let lost: Vec<&String> = before.instances.keys().filter(|at| !after.instances.contains_key(*at)).collect();
     out.gone.extend(lost.iter().filter_map(|at| before.instances.get(*at)).flat_map(crate::rows::SeenInstance::envelopes));
     // What is now shown under another envelope is no longer held under the one before.
-    let kept: BTreeSet<_> = after.instances.values().filter_map(|i| i.envelope).collect();
+    let kept: BTreeSet<_> = after.envelopes().collect();
     out.gone.extend(before.envelopes().filter(|e| !kept.contains(e)));
     let (remains, gone): (BTreeSet<String>, BTreeSet<String>) = lost.iter().map(|at| name_of(at)).partition(|n| after.instances.keys().any(|at| &name_of(at) == n));
     let heard = |names: &BTreeSet<String>| selection.watched.is_empty() || names.iter().any(|n| selection.watched.iter().any(|w| w.as_str() == n));
     // A value that is now under other terms is told whatever is watched: the old tag must not stay there.
     // So is that one of several instances is gone.
-    let terms = !remains.is_empty() || after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope || !old.perhaps.is_empty()));
+    let terms = !remains.is_empty() || after.instances.iter().any(|(at, i)| before.instances.get(at).is_some_and(|old| old.envelope != i.envelope || old.perhaps != i.perhaps));
     changed.extend(remains);
     if !changed.is_empty() && (terms || heard(&changed)) {
         push_fingerprint(fingerprint, after, &id);
@@ -289,7 +289,7 @@ fn push_fingerprint(fingerprint: &mut String, seen: &Seen, id: &Iri) {
 pub(crate) fn seen_of(visible: &VisibleDoc, secret: &[u8; 32]) -> Seen {
     let instances = visible
         .digests(secret)
-        .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope, perhaps: BTreeSet::new() }))
+        .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope, perhaps: d.others }))
         .collect();
     Seen { types: visible.types().filter_map(|t| Iri::new(t).ok()).collect(), instances }
 }

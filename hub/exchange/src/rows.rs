@@ -149,9 +149,10 @@ pub struct SeenInstance {
     pub digest: EnvelopeHash,
     /// The same of its normalised form: what comes back from a store may have its numbers and members written otherwise.
     pub normal: EnvelopeHash,
-    /// The envelope it was tagged with.
+    /// The envelope it was shown under; where it is about several people, that of the first.
     pub envelope: Option<EnvelopeHash>,
-    /// Envelopes that it may still stand under there: of deliveries before, since no answer says that the last one arrived.
+    /// Further envelopes that it stands or may stand under there: of the others it is about, and of deliveries before, since no answer says
+    /// that the last one arrived. When one of them is over, it goes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub perhaps: BTreeSet<EnvelopeHash>,
 }
@@ -183,6 +184,7 @@ impl Seen {
                 continue;
             }
             let mut perhaps: BTreeSet<EnvelopeHash> = old.into_iter().flat_map(SeenInstance::envelopes).collect();
+            perhaps.extend(&new.perhaps);
             perhaps.retain(|e| Some(*e) != new.envelope);
             out.instances.insert(at.clone(), SeenInstance { digest: UNCONFIRMED, perhaps, ..new.clone() });
         }

@@ -73,7 +73,7 @@ impl Hub {
             };
             self.nothing_between(r, &mut batch, &tenant, &event.envelopes)?;
             for (recipient, derived) in passed_on(r, &event.envelopes)? {
-                batch.absorb(ConsentBook::mark_envelopes(r, &derived, StatusPurpose::Revocation, true).map_err(|e| StoreError::Corrupt(e.to_string()))?);
+                ConsentBook::mark_envelopes(&mut batch, &derived, StatusPurpose::Revocation, true);
                 let onward = EnvelopeEvent { envelopes: derived, time: event.time, on_withdrawal: event.on_withdrawal, successors: Vec::new() };
                 self.add_holders(r, &mut batch, &mut withdrawal, &recipient, onward, &event.envelopes, epoch, now)?;
             }
@@ -163,7 +163,7 @@ impl Hub {
                     }
                 }
                 for (_, derived) in passed_on(r, &own)? {
-                    batch.absorb(ConsentBook::mark_envelopes(r, &derived, StatusPurpose::Suspension, rests).map_err(|e| StoreError::Corrupt(e.to_string()))?);
+                    ConsentBook::mark_envelopes(&mut batch, &derived, StatusPurpose::Suspension, rests);
                 }
                 if !own.is_empty() {
                     let what = EnvelopeEvent { envelopes: own, successors: Vec::new(), ..event.clone() };

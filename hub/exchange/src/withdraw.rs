@@ -8,8 +8,8 @@ use crate::scan::each_doc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
-use waybill_consent::{Acknowledgement, Closed, EnvelopeEvent, EventKind, EventToken, Outcome, StoreAnswer};
-use waybill_gate::HOLDER;
+use waybill_consent::{Acknowledgement, Closed, ConsentBook, EnvelopeEvent, EventKind, EventToken, Outcome, StatusPurpose, StoreAnswer};
+use waybill_gate::{HOLDER, Joint};
 use waybill_journal::{Kind, Record};
 use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Problem, ProblemCode, TenantId};
 use waybill_port::{Delivered, Notice};
@@ -105,11 +105,17 @@ impl Hub {
             holders: Vec::new(),
             finished_at: None,
         };
+        let parts: Vec<EnvelopeHash> = closed.iter().map(|c| c.envelope).collect();
+        let joint = with_joint(r, batch, &parts)?;
+        withdrawal.envelopes.extend(joint.iter().map(|(_, joint)| joint.hash).collect::<BTreeSet<_>>());
+        ConsentBook::mark_envelopes(batch, &withdrawal.envelopes[parts.len()..], StatusPurpose::Revocation, true);
         let parties: BTreeSet<&Iri> = closed.iter().map(|c| &c.recipient).collect();
         for party in parties {
             let own: Vec<&Closed> = closed.iter().filter(|c| &c.recipient == party).collect();
+            let parts = own.iter().map(|c| c.envelope);
+            let together = joint.iter().filter(|(part, _)| own.iter().any(|c| c.envelope == *part)).map(|(_, joint)| joint.hash);
             let event = EnvelopeEvent {
-                envelopes: own.iter().map(|c| c.envelope).collect(),
+                envelopes: parts.chain(together.collect::<BTreeSet<_>>()).collect(),
                 time: now,
                 on_withdrawal: own.first().map(|c| c.on_withdrawal).unwrap_or_default(),
                 successors: own.iter().filter_map(|c| c.successor).filter_map(|hash| successors.iter().find(|(h, _)| *h == hash).map(|(_, jws)| jws.clone())).collect(),
@@ -292,6 +298,22 @@ impl Hub {
         list.sort_by_key(|w| w.stopped_at);
         Ok(list)
     }
+}
+
+/// The joint envelopes that `parts` have a share in, each with the part. `batch` then only commits if there are no others: one that a
+/// release made meanwhile would never be taken back.
+pub(crate) fn with_joint(r: &Reader<'_>, batch: &mut Batch, parts: &[EnvelopeHash]) -> Result<Vec<(EnvelopeHash, Joint)>, StoreError> {
+    let read = |r: &Reader<'_>, parts: &[EnvelopeHash]| {
+        let mut out = Vec::new();
+        for part in parts {
+            out.extend(Joint::with(r, part)?.into_iter().map(|joint| (*part, joint)));
+        }
+        Ok::<_, StoreError>(out)
+    };
+    let found = read(r, parts)?;
+    let (parts, expected) = (parts.to_vec(), found.clone());
+    batch.check(move |r| if read(r, &parts)? == expected { Ok(()) } else { Err(StoreError::conflict("envelope")) });
+    Ok(found)
 }
 
 /// What an answer further down says of itself: its hub vouches for it by carrying it, this hub cannot verify a stranger's key.

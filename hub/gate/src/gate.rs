@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use waybill_consent::ConsentBook;
 use waybill_journal::{Journal, Kind, Record, Tally as Count};
 use waybill_keys::KeyRing;
-use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Problem, ProblemCode, Scope};
+use waybill_model::{Clock, EntityDoc, EnvelopeHash, Iri, Problem, Scope};
 use waybill_store::{Batch, Store};
 
 /// Documents of manifests. Key: the hexadecimal SHA-256 of the compact JWS.
@@ -141,17 +141,16 @@ impl Gate {
             return Ok((entities, Receipt { recipient, ..Receipt::default() }));
         }
         standing::still(&mut batch, &view.scope().tenant, &docs);
-        let needed = Tagger::onward_needed(&docs);
-        let onward = if needed.is_empty() {
-            std::collections::HashMap::new()
+        let needed = Tagger::needed(&docs, recipient.clone());
+        let found = if needed.is_empty() {
+            onward::Found::default()
         } else {
-            let Some(who) = recipient.clone() else { return Err(Problem::new(ProblemCode("no-recipient"), 500, "Not released", "data is passed on to nobody")) };
-            let (book, keys, tenant, now) = (self.0.book.clone(), self.0.keys.clone(), view.scope().tenant.clone(), view.now());
-            let issued = self.0.store.read(move |r| onward::envelopes(r, &book, &keys, &tenant, &needed, &who, now)).await?;
-            batch.absorb(issued.1);
-            issued.0
+            let (book, keys, governance, tenant, now) = (self.0.book.clone(), self.0.keys.clone(), view.governance.clone(), view.scope().tenant.clone(), view.now());
+            let (found, issued) = self.0.store.read(move |r| onward::envelopes(r, &book, &keys, &governance, &tenant, &needed, now)).await?;
+            batch.absorb(issued);
+            found
         };
-        let tagged = Tagger::new(view, &self.0.keys).tag(docs, &onward, kind.as_str());
+        let tagged = Tagger::new(view, &self.0.keys).tag(docs, &found, kind.as_str());
         let manifest = tagged.manifest.as_ref().map(|m| {
             let id = m.id();
             batch.put_doc(MANIFEST, &id, m.compact.as_bytes().to_vec(), Some(view.now().plus_seconds(MANIFEST_KEPT)));

@@ -20,7 +20,7 @@ mod window;
 pub use gate::{Draft, Gate, HOLDER, MANIFEST, Page};
 pub use governance::{Agreement, BindBy, BindRule, Class, ClassRule, Governance, HolderClass};
 pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale};
-pub use onward::{ONWARD, key as onward_key};
+pub use onward::{JOINT_OF, Joint, ONWARD, key as onward_key};
 pub use parcel::{Deleted, Parcel};
 pub use reason::{Reason, Tally};
 pub use released::{Receipt, Released};

@@ -1,13 +1,14 @@
 //! Tags and manifests: made here, at the gate, and nowhere else (consent-design §4).
 
+use crate::onward::{Found, Needed};
 use crate::view::{Right, View, VisibleDoc};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
 use waybill_consent::{LeafKey, Manifest, ManifestBuilder, Operation, tag_uri};
 use waybill_journal::ConsentRef;
 use waybill_keys::KeyRing;
-use waybill_model::{AttributeKind, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, TAG_NAME, with_member};
+use waybill_model::{AttributeKind, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, PartyId, TAG_NAME, with_member};
 
 pub(crate) struct Tagger<'a> {
     view: &'a View,
@@ -29,17 +30,27 @@ impl<'a> Tagger<'a> {
         Self { view, keys }
     }
 
-    /// The envelopes under which data is passed on: each needs an envelope of this hub for the recipient.
-    pub fn onward_needed(docs: &[VisibleDoc]) -> BTreeSet<EnvelopeHash> {
-        docs.iter()
-            .flat_map(|v| &v.rights)
-            .filter_map(|right| if let Right::Onward(came) = right { Some(came.hash) } else { None })
-            .collect()
+    /// The envelopes that must be there before `docs` can be tagged for `recipient`.
+    pub fn needed(docs: &[VisibleDoc], recipient: Option<PartyId>) -> Needed {
+        let mut needed = Needed { recipient, ..Needed::default() };
+        for right in docs.iter().flat_map(|v| &v.rights) {
+            match right {
+                Right::Onward(came) => drop(needed.onward.insert(came.hash)),
+                Right::Grants(grants) => {
+                    let parts: BTreeSet<EnvelopeHash> = right.envelopes().collect();
+                    if parts.len() > 1 {
+                        needed.joint.entry(parts).or_insert_with(|| grants.iter().map(|g| g.template.terms.clone()).collect());
+                    }
+                }
+                Right::Inbound(_) | Right::Operator | Right::Open => {}
+            }
+        }
+        needed
     }
 
-    /// Tags every personal instance and, once, the entity; makes one leaf for each and signs the manifest. `onward` gives this hub's
-    /// envelope for each inbound one. An instance whose envelope is missing there is left out: untagged, nothing personal leaves.
-    pub fn tag(&self, docs: Vec<VisibleDoc>, onward: &HashMap<EnvelopeHash, EnvelopeHash>, operation: &str) -> Tagged {
+    /// Tags every personal instance and, once, the entity; makes one leaf for each and signs the manifest. `found` gives this hub's
+    /// envelope for each inbound one, and for each set of own ones. An instance whose envelope is missing there is left out: untagged, nothing personal leaves.
+    pub fn tag(&self, docs: Vec<VisibleDoc>, found: &Found, operation: &str) -> Tagged {
         let governance = &self.view.governance;
         let own_use = self.view.scope.is_operator();
         let audience = self.view.scope.recipient.clone().unwrap_or_else(|| governance.party.clone());
@@ -52,14 +63,18 @@ impl<'a> Tagger<'a> {
             let (mut made, mut under) = (DocBuilder::new(doc.id(), doc.types(), doc.scopes(), doc.system.expires_at), BTreeSet::new());
             for (span, right) in doc.spans().iter().zip(&visible.rights) {
                 let (name, instance) = (doc.name(span), doc.instance(span));
-                let hash = match right {
-                    Right::Onward(came) => match onward.get(&came.hash) {
-                        Some(own) => Some(*own),
-                        None => continue,
-                    },
-                    other => other.envelope(),
+                let parts: BTreeSet<EnvelopeHash> = right.envelopes().collect();
+                let stands_for = match right {
+                    Right::Onward(came) => Some(found.onward.get(&came.hash)),
+                    _ if parts.len() > 1 => Some(found.joint.get(&parts)),
+                    _ => None,
                 };
-                self.note(&mut out, doc.id(), name, right);
+                let hash = match stands_for {
+                    Some(Some(own)) => Some(*own),
+                    Some(None) => continue,
+                    None => right.envelope(),
+                };
+                Self::note(&mut out, doc.id(), name, right);
                 let Some((hash, uri)) = hash.and_then(|h| Some((h, self.uri(right, h)?))) else {
                     made.instance(name, instance, InstanceMeta::of(doc, span));
                     continue;
@@ -99,7 +114,7 @@ impl<'a> Tagger<'a> {
         tag_uri(base, &hash)
     }
 
-    fn note(&self, out: &mut Tagged, entity: &str, attribute: &str, right: &Right) {
+    fn note(out: &mut Tagged, entity: &str, attribute: &str, right: &Right) {
         let mut add = |subject: &Iri, consent: Option<ConsentRef>| {
             let (known, what) = out.about.entry(subject.clone()).or_insert_with(|| (consent.clone(), json!({})));
             if known.is_none() {

@@ -5,6 +5,7 @@ use crate::inbound::{self, InboundEnvelope};
 use crate::reason::{Reason, Tally};
 use crate::transform;
 use crate::window::{Accumulator, WINDOW};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Transform};
 use waybill_model::{AttributeSpan, DateTime, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, Scope};
@@ -257,7 +258,7 @@ impl Eyes<'_> {
             };
             transform = Some(match transform {
                 None => allowed,
-                Some(other) => narrower(other, allowed),
+                Some(other) => other.and(allowed),
             });
             chosen.push(grant.clone());
         }
@@ -353,16 +354,6 @@ enum Decided {
     Closed(Reason, Vec<Iri>),
 }
 
-/// What satisfies both: the same, or the other where one shares the whole value. Two different transformations have no common
-/// result that surely reveals no more than each, so nothing is shown.
-fn narrower(a: Transform, b: Transform) -> Transform {
-    match (a, b) {
-        (Transform::Share, other) | (other, Transform::Share) => other,
-        (a, b) if a == b => a,
-        _ => Transform::Drop,
-    }
-}
-
 impl VisibleDoc {
     /// Puts `list` in the order that a query asks for, by what is visible.
     pub fn sort(list: &mut [Self], order: &waybill_query::OrderBy) {
@@ -414,13 +405,14 @@ impl VisibleDoc {
                 digest: salted(text),
                 normal: salted(&waybill_keys::jcs(&value)),
                 envelope: right.envelope(),
+                others: right.envelopes().filter(|e| Some(*e) != right.envelope()).collect(),
             }
         })
     }
 }
 
 /// One instance of a [`VisibleDoc`], seen from outside.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct InstanceDigest<'a> {
     /// The expanded name.
     pub name: &'a str,
@@ -432,15 +424,23 @@ pub struct InstanceDigest<'a> {
     pub normal: EnvelopeHash,
     /// The envelope it is shown under; the one it came under, where it came from another hub.
     pub envelope: Option<EnvelopeHash>,
+    /// The envelopes of the others whom it is about: when one of them is over, so is what is shown.
+    pub others: BTreeSet<EnvelopeHash>,
 }
 
 impl Right {
-    /// The envelope that governs; nothing for open data and the operator's own view.
+    /// The first of [`Self::envelopes`].
     pub(crate) fn envelope(&self) -> Option<EnvelopeHash> {
-        match self {
-            Self::Operator | Self::Open => None,
-            Self::Grants(grants) => grants.first().and_then(|g| g.envelope),
-            Self::Inbound(came) | Self::Onward(came) => Some(came.hash),
-        }
+        self.envelopes().next()
+    }
+
+    /// The envelopes that govern: one for each person who had to agree; none for open data and the operator's own view.
+    pub(crate) fn envelopes(&self) -> impl Iterator<Item = EnvelopeHash> + '_ {
+        let (grants, came) = match self {
+            Self::Operator | Self::Open => (&[][..], None),
+            Self::Grants(grants) => (grants.as_slice(), None),
+            Self::Inbound(came) | Self::Onward(came) => (&[][..], Some(came.hash)),
+        };
+        grants.iter().filter_map(|g| g.envelope).chain(came)
     }
 }

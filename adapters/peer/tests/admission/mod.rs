@@ -10,11 +10,11 @@ use waybill_store::{Reader, Store, StoreError};
 
 /// May have it from city B, and has no hub.
 const C_PARTY: &str = "https://c.example/#city";
-const POWER: &str = "https://w3id.org/example/power";
+pub const POWER: &str = "https://w3id.org/example/power";
 const MODEL: &str = "https://w3id.org/example/model";
 const METER: &str = "https://w3id.org/example/SmartMeter";
 const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
-const ID: &str = "urn:meter:1";
+pub const ID: &str = "urn:meter:1";
 
 /// Anna's word on her meter, at hub A: city B may have its power, and may pass it to C.
 async fn anna_says(a: &Hub, state: &str) {
@@ -22,7 +22,7 @@ async fn anna_says(a: &Hub, state: &str) {
 }
 
 /// Somebody's word on an Attribute, at a hub.
-async fn says(hub: &Hub, who: &str, state: &str, attribute: &str, recipient: &str, onward: &[&str]) {
+pub async fn says(hub: &Hub, who: &str, state: &str, attribute: &str, recipient: &str, onward: &[&str]) {
     let party = |id: &str| json!({ "id": id, "name": "X", "address": "1 Main Street", "contact": "privacy@x.example", "country": "BE" });
     let controller = hub.governance().party.clone();
     let text = json!({
@@ -51,7 +51,7 @@ fn operator() -> Scope {
     Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(TenantId::main()) }
 }
 
-async fn bind(hub: &Hub, target: waybill_consent::Target, subject: &str) {
+pub async fn bind(hub: &Hub, target: waybill_consent::Target, subject: &str) {
     let (validity, rule) = (waybill_consent::Validity::default(), waybill_consent::Rule::All);
     let binding = waybill_consent::Binding { target, subject: iri(subject), validity, asserted_by: hub.governance().party.clone(), evidence: String::new(), rule };
     hub.bind(&TenantId::main(), &binding).await.expect("bound");
@@ -67,16 +67,16 @@ fn property(name: &str, value: &str) -> String {
 }
 
 /// Hub A with Anna's meter, given to city B, and hub B that takes from it. `model` is open at both.
-struct Linked {
-    a: Town,
-    b: Town,
-    clock: Clock,
+pub struct Linked {
+    pub a: Town,
+    pub b: Town,
+    pub clock: Clock,
 }
 
-type Delivery = (Vec<Incoming>, Option<String>);
+pub type Delivery = (Vec<Incoming>, Option<String>);
 
 impl Linked {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::of(pair().await).await
     }
 
@@ -104,23 +104,23 @@ impl Linked {
     }
 
     /// What hub A gives city B of it.
-    async fn delivery(&self) -> Delivery {
+    pub async fn delivery(&self) -> Delivery {
         let city_b = Scope { principal: Principal::Hub, recipient: Some(iri(B_PARTY)), purpose: Some(iri(ADVICE)), ..Scope::anonymous(TenantId::main()) };
         let page = self.a.hub.retrieve(&city_b, &iri(ID), |_| true).await.expect("granted");
         (vec![Incoming::Changed(page.get().entities[0].text().to_owned())], page.receipt().manifest.clone())
     }
 
-    async fn received(&self, (items, manifest): Delivery) {
+    pub async fn received(&self, (items, manifest): Delivery) {
         self.b.hub.receive("a", "the secret", items, manifest).await.expect("received");
         self.b.hub.process_inbox().await.expect("looked at");
     }
 
     /// The value of an Attribute at hub B, as it is stored.
-    async fn held(&self, name: &'static str) -> Option<String> {
+    pub async fn held(&self, name: &'static str) -> Option<String> {
         held_by(&self.b.hub, name).await
     }
 
-    async fn quarantined(&self) -> Vec<(String, String)> {
+    pub async fn quarantined(&self) -> Vec<(String, String)> {
         let rows = self.b.hub.quarantined(&TenantId::main(), 100, None).await.expect("read");
         rows.into_iter().map(|(_, row)| (row.code, row.document)).collect()
     }

@@ -143,3 +143,26 @@ proptest! {
         prop_assert!(!set.iter().any(|index| list.is_set(*index)));
     }
 }
+
+#[test]
+fn marks_in_one_batch_add_up() {
+    use waybill_consent::{Change, ConsentBook, ConsentPointer, Issue, OnWithdrawal, Validity, compile, fold};
+    let hub = Hub::new();
+    let terms = compile(&record(), &fold(&[record()], &[event("g", 1, Change::Given, t(0))], check(), t(1))).remove(0).terms;
+    let consent = ConsentPointer { id: iri("urn:waybill:consent:1"), ver: 1, hash: "00".into() };
+    let issue = Issue { terms, consent, validity: Validity::default(), on_withdrawal: OnWithdrawal::Erase, label: std::collections::BTreeMap::new() };
+    let (issued, batch) = hub.look(move |r, book, ring| book.issue(r, &tenant(), vec![issue; 3], ring, t(0)).expect("issued"));
+    hub.commit(batch);
+    let hashes: Vec<_> = issued.iter().map(|e| e.hash).collect();
+    let marked = |hashes: &[waybill_model::EnvelopeHash]| {
+        let hashes = hashes.to_vec();
+        hub.look(move |r, _, _| hashes.iter().map(|h| ConsentBook::is_marked(r, &mut waybill_store::Batch::new(), h).expect("reads")).collect::<Vec<_>>())
+    };
+    assert_eq!(marked(&hashes), [false, false, false]);
+    let mut batch = waybill_store::Batch::new();
+    ConsentBook::mark_envelopes(&mut batch, &hashes[..1], StatusPurpose::Revocation, true);
+    ConsentBook::mark_envelopes(&mut batch, &hashes[1..2], StatusPurpose::Revocation, true);
+    hub.commit(batch);
+    assert_eq!(marked(&hashes), [true, true, false]);
+    assert_eq!(marked(&[waybill_model::EnvelopeHash([9; 32])]), [true], "what is not known does not hold");
+}

@@ -1,6 +1,6 @@
 use super::common::*;
 use proptest::prelude::*;
-use waybill_consent::{Basis, Change, Grant, Templates, Transform, Validity, compile, fold};
+use waybill_consent::{Asset, Basis, Change, Grant, Templates, Terms, Transform, Validity, compile, fold};
 use waybill_model::DateTime;
 use waybill_policy::{Member, Profile, Request, Target, WAYBILL_PURPOSE};
 
@@ -138,4 +138,36 @@ proptest! {
             prop_assert_eq!(back.canonical(), transform.canonical());
         }
     }
+}
+
+/// Two people's terms about one thing.
+#[test]
+fn together_they_allow_what_both_allow() {
+    let asset = |types: &[&str], attribute: &str, transform: Transform| Asset { types: types.iter().map(|t| iri(t)).collect(), attribute: iri(attribute), transform };
+    let purpose = |name: &str| iri(&format!("{WAYBILL_PURPOSE}{name}"));
+    let covers = |broad: &str, narrow: &str, version: u32| purposes().covers(broad, narrow, version);
+    let base = compile(&record(), &fold(&[record()], &[event("g", 1, Change::Given, t(0))], check(), t(1))).remove(0).terms;
+    let (round, share) = (Transform::Round { step: 10.0 }, Transform::Share);
+    let of = |purposes: &[&str], assets: Vec<Asset>, onward: &[&str]| Terms {
+        purposes: purposes.iter().map(|p| purpose(p)).collect(),
+        assets,
+        distribute_to: onward.iter().map(|p| iri(p)).collect(),
+        ..base.clone()
+    };
+    let one = of(&["EnergyAdvice", "EnergyBilling"], vec![asset(&[METER], POWER, share.clone())], &[CITY_C, CITY_A]);
+    let two = of(&["EnergyAdvice"], vec![asset(&[], POWER, round.clone()), asset(&[], METER, share.clone())], &[CITY_C]);
+    let both = one.and(&two, covers).expect("advice");
+    assert_eq!((both.purposes.as_slice(), both.distribute_to.as_slice()), (&[purpose("EnergyAdvice")][..], &[iri(CITY_C)][..]));
+    assert_eq!(both.assets, [asset(&[METER], POWER, round.clone())], "the narrower precision, of the types that both name");
+    assert_eq!(two.and(&one, covers).map(|b| (b.purposes, b.assets, b.distribute_to)), Some((both.purposes, both.assets, both.distribute_to)), "whoever comes first");
+    for (what, other) in [
+        ("no purpose in common", of(&["EnergyBilling"], two.assets.clone(), &[])),
+        ("no precision in common", of(&["EnergyAdvice"], vec![asset(&[], POWER, Transform::Round { step: 7.0 })], &[])),
+        ("no type in common", of(&["EnergyAdvice"], vec![asset(&[POWER], POWER, round.clone())], &[])),
+    ] {
+        let two = of(&["EnergyAdvice"], vec![asset(&[METER], POWER, round.clone())], &[]);
+        assert!(two.and(&other, covers).is_none(), "{what}");
+    }
+    let another = Terms { recipient: iri(CITY_C), ..two.clone() };
+    assert!(two.and(&another, covers).is_none(), "for two recipients nothing is allowed together");
 }

@@ -267,6 +267,9 @@ impl World {
         }
         panic!("the workers do not come to rest");
     }
+    pub fn last_text(&self, id: &str) -> String {
+        self.arrived.lock().expect("lock").last_text(id).expect("it arrived")
+    }
     pub fn arrived(&self) -> usize {
         self.arrived.lock().expect("lock").0.len()
     }
