@@ -179,6 +179,7 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
     let mut out = Plan { draft: Draft::default(), tally: Tally::default(), seen: Batch::new(), sent: Batch::new(), gone: BTreeSet::new() };
     let mut fingerprint = follower.id.to_string();
     let eyes = view.eyes(r)?;
+    let deaf = view.is_deaf(selection.hears_deletions);
     for row in rows {
         let Some(Ok(id)) = row.key.split(SEP).nth(2).map(Iri::new) else { continue };
         let at = &row.key;
@@ -190,6 +191,8 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
             Some(doc) => eyes.mask(&doc, &mut tally)?,
             None => None,
         };
+        // Who would not hear that it is over gets nothing that may be over.
+        let masked = masked.filter(|v| !(deaf && v.is_personal()));
         let stale: BTreeSet<String> = std::mem::take(&mut tally.stale).into_iter().map(|(name, dataset)| which(&name, dataset.as_deref())).collect();
         out.tally.absorb(tally);
         let fits = masked.as_ref().is_some_and(|v| v.matches(&selection.query));

@@ -85,6 +85,8 @@ impl Hub {
                             }
                             if total > query.offset as u64 && page.len() < query.limit {
                                 page.push(visible);
+                            } else if query.count {
+                                visible.count(&mut tally);
                             }
                             if !query.count && page.len() == query.limit && query.limit > 0 {
                                 // One more tells whether there is a next page.
@@ -105,6 +107,10 @@ impl Hub {
                 let too_many = page.len() > MAX_SORTED;
                 if let Some(order) = &query.order {
                     VisibleDoc::sort(&mut page, order);
+                    let shown = query.offset..query.offset.saturating_add(query.limit);
+                    for beside in page.iter().enumerate().filter(|(at, _)| query.count && !shown.contains(at)).map(|(_, v)| v) {
+                        beside.count(&mut tally);
+                    }
                     page = page.into_iter().skip(query.offset).take(query.limit).collect();
                 }
                 let page: Vec<VisibleDoc> = page.into_iter().map(|v: VisibleDoc| v.project(|name| keep(name))).collect();
@@ -172,7 +178,21 @@ pub(crate) fn fits(query: &EntityQuery, doc: &waybill_model::EntityDoc) -> bool 
 /// sees the stored value; elsewhere it is left to the filter behind the mask.
 pub(crate) fn filter_for(view: &View, query: &EntityQuery) -> Filter {
     let types = types_of(query);
-    lower(&query.candidates(), &|name| view.sees_stored_value(&types, name))
+    let filter = lower(&query.candidates(), &|name| view.sees_stored_value(&types, name));
+    if view.scope().is_operator() { filter } else { or_several_types(filter) }
+}
+
+/// An Attribute that is open for one type may be personal for another that the entity has too, and shown changed: then its stored value
+/// may not decide.
+fn or_several_types(filter: Filter) -> Filter {
+    match filter {
+        Filter::NumRange { .. } | Filter::TextEq { .. } | Filter::TimeRange { .. } | Filter::BoolEq { .. } | Filter::BBox { .. } | Filter::HasAttr(_) => {
+            Filter::Or(vec![filter, Filter::SeveralTypes])
+        }
+        Filter::And(list) => Filter::And(list.into_iter().map(or_several_types).collect()),
+        Filter::Or(list) => Filter::Or(list.into_iter().map(or_several_types).collect()),
+        other => other,
+    }
 }
 
 fn lower(candidates: &Candidates, open: &dyn Fn(&str) -> bool) -> Filter {

@@ -101,6 +101,72 @@ async fn filters_and_counts_see_only_what_the_recipient_sees() {
     assert_eq!(world.count_for_city_b(Some("power<150")).await, 1);
 }
 
+#[tokio::test]
+async fn an_index_of_a_type_that_is_open_tells_nothing_of_one_that_is_not() {
+    let world = World::new().await;
+    let open = "https://w3id.org/example/AirQuality";
+    let text = format!("{{\"id\":\"urn:meter:1\",\"type\":[\"{open}\",\"{}\"],\"{}\":[{{\"type\":\"Property\",\"value\":200}}]}}", world::METER, world::POWER);
+    world.store("urn:meter:1", &text).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    world.grant("https://anna.example/#me", "given", serde_json::json!([{ "attribute": world::POWER, "precision": { "round": 1000.0 } }])).await;
+    assert_eq!(world.count_of_type_for_city_b("AirQuality", Some("power<150")).await, 1, "200 is seen as 0, whichever type is asked for");
+    assert_eq!(world.count_of_type_for_city_b("AirQuality", Some("power>150")).await, 0);
+}
+
+#[tokio::test]
+async fn that_she_was_counted_stands_on_her_page() {
+    let world = World::new().await;
+    for n in [1, 2] {
+        world.meter(&format!("urn:meter:{n}"), 100.0).await;
+        world.bind(&format!("urn:meter:{n}"), &format!("https://p{n}.example/#me")).await;
+        world.grant(&format!("https://p{n}.example/#me"), "given", serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }])).await;
+    }
+    assert_eq!(world.count_for_city_b(None).await, 2);
+    world.hub.journal().flush_all().await.expect("flushed");
+    for n in [1, 2] {
+        let page = world.hub.journal().page_of(&iri(&format!("https://p{n}.example/#me"))).await.expect("her page");
+        assert!(format!("{page:?}").contains("counted"), "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn that_it_exists_is_hers_too() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 100.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    let page = world.hub.retrieve(&world.city_b(world::ADVICE), &iri("urn:meter:1"), |_| false).await.expect("found");
+    let text = page.get().entities[0].text();
+    assert!(!text.contains(world::POWER) && text.contains("/env/"), "{text}");
+    let granted = world.grant("https://anna.example/#me", "withdrawn", data).await;
+    assert_eq!(granted.closed, page.receipt().envelopes);
+    let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert_eq!(list[0].holders.len(), 1, "and who was told of it is known: {list:?}");
+}
+
+#[tokio::test]
+async fn who_would_not_hear_of_deletions_gets_nothing_personal() {
+    let world = World::new().await;
+    world.model("urn:meter:1", false).await;
+    world.meter("urn:meter:2", 100.0).await;
+    world.bind("urn:meter:2", "https://anna.example/#me").await;
+    world.grant("https://anna.example/#me", "given", serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }])).await;
+    let problem = world.follow_deaf("SmartMeter").await.expect_err("a type with personal Attributes");
+    assert_eq!(problem.code, "subscription-deaf-to-deletion");
+    let open = "https://w3id.org/example/AirQuality";
+    let text = format!("{{\"id\":\"urn:meter:3\",\"type\":[\"{open}\",\"{}\"],\"{}\":[{{\"type\":\"Property\",\"value\":200}}]}}", world::METER, world::POWER);
+    world.store("urn:meter:3", &text).await;
+    world.store("urn:air:1", &format!("{{\"id\":\"urn:air:1\",\"type\":[\"{open}\"],\"{}\":[{{\"type\":\"Property\",\"value\":1}}]}}", world::MODEL)).await;
+    world.bind("urn:meter:3", "https://anna.example/#me").await;
+    world.follow_deaf("AirQuality").await.expect("an open type");
+    let workers = world.hub.start();
+    world.until("the open one", |d| d.created("urn:air:1") == 1).await;
+    world.quiet().await;
+    world.until("and not the one that is Anna's too", |d| d.created("urn:meter:3") == 0).await;
+    workers.stop().await;
+}
+
 
 /// What may happen to two people's meters.
 #[derive(Debug, Clone, Copy)]

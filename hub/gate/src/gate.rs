@@ -178,10 +178,13 @@ impl Gate {
         Ok((tagged.entities, receipt))
     }
 
-    /// What stayed closed is counted by reason, and for each person on her page.
+    /// What stayed closed is counted by reason, and for each person on her page; so is that she was counted in an answer.
     fn count_closed(&self, view: &View, tally: &Tally) {
         for (reason, times) in &tally.closed {
             self.0.journal.coalesce(count(view, Kind::Refusal, None, reason.code()), view.now(), *times);
+        }
+        for (subject, times) in &tally.counted {
+            self.0.journal.coalesce(count(view, Kind::Disclosure, Some(subject), "counted"), view.now(), *times);
         }
         for ((subject, reason), times) in &tally.by_subject {
             self.0.journal.coalesce(count(view, Kind::Refusal, Some(subject), reason.code()), view.now(), *times);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_consent::Grant;
-use waybill_model::{Iri, PartyId, Problem, ProblemCode};
+use waybill_model::{Iri, PartyId, Problem, ProblemCode, Scope};
 use waybill_policy::Purposes;
 
 /// Open or personal. What nobody has classified is personal.
@@ -145,6 +145,19 @@ impl Governance {
         };
         let mut types = types.peekable();
         if types.peek().is_some() && types.all(open) { Class::Open } else { Class::Personal }
+    }
+
+    /// Whether nothing would tell the receiver of a follower that data is taken back: it hears of no deletions, and has no hub that hears of
+    /// events. The operator is told by the hub itself.
+    pub fn is_deaf(&self, scope: &Scope, hears_deletions: bool) -> bool {
+        !(hears_deletions || scope.is_operator() || self.agreement(scope.recipient.as_ref()).is_some_and(|a| a.hub.is_some()))
+    }
+
+    /// Whether every Attribute of an entity of this one type is open, whatever its name.
+    pub fn is_open_throughout(&self, ty: &str) -> bool {
+        let mut rules = self.classes.iter().filter(|rule| rule.types.is_empty() || rule.types.iter().any(|own| own.as_str() == ty));
+        // The first rule that fits counts, so rules for single Attributes go before the one for all.
+        rules.find(|rule| rule.attributes.is_empty() || rule.class == Class::Personal).is_some_and(|rule| rule.class == Class::Open)
     }
 
     /// The agreement of `recipient` (or, for nobody, of anybody).

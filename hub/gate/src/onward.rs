@@ -3,6 +3,7 @@
 
 use crate::governance::Governance;
 use crate::inbound::InboundEnvelope;
+use crate::view::Right;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::RwLock;
@@ -72,6 +73,17 @@ impl Needed {
 pub(crate) struct Found {
     pub onward: HashMap<EnvelopeHash, EnvelopeHash>,
     pub joint: HashMap<BTreeSet<EnvelopeHash>, EnvelopeHash>,
+}
+
+impl Found {
+    /// The envelope to tag with what is visible by `right`: `Some(None)` for what needs none, nothing where one is needed and missing.
+    pub fn under(&self, right: &Right) -> Option<Option<EnvelopeHash>> {
+        if let Right::Onward(came) = right {
+            return self.onward.get(&came.hash).copied().map(Some);
+        }
+        let parts: BTreeSet<EnvelopeHash> = right.envelopes().collect();
+        if parts.len() > 1 { self.joint.get(&parts).copied().map(Some) } else { Some(right.envelope()) }
+    }
 }
 
 enum For {

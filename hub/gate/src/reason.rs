@@ -60,6 +60,8 @@ pub struct Tally {
     pub closed: BTreeMap<Reason, u64>,
     /// Attributes closed, by person and reason: for her page in the journal.
     pub by_subject: BTreeMap<(Iri, Reason), u64>,
+    /// How many entities about each person were counted without being shown.
+    pub counted: BTreeMap<Iri, u64>,
     /// Instances (name, datasetId) of the last entity looked at that are closed only because their sender is not heard of.
     pub stale: Vec<(String, Option<String>)>,
 }
@@ -76,6 +78,9 @@ impl Tally {
         self.matched_personal += other.matched_personal;
         for (reason, n) in other.closed {
             *self.closed.entry(reason).or_default() += n;
+        }
+        for (subject, n) in other.counted {
+            *self.counted.entry(subject).or_default() += n;
         }
         for (key, n) in other.by_subject {
             *self.by_subject.entry(key).or_default() += n;

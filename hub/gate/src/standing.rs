@@ -14,7 +14,7 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
     let mut deciders: BTreeMap<Iri, u64> = BTreeMap::new();
     let mut envelopes: BTreeSet<EnvelopeHash> = BTreeSet::new();
     for doc in docs {
-        for right in &doc.rights {
+        for right in doc.rights.iter().chain(&doc.projected) {
             match right {
                 Right::Grants(grants) => {
                     // What stands on another lawful basis, no consent can close.

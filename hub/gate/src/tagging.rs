@@ -33,7 +33,7 @@ impl<'a> Tagger<'a> {
     /// The envelopes that must be there before `docs` can be tagged for `recipient`.
     pub fn needed(docs: &[VisibleDoc], recipient: Option<PartyId>) -> Needed {
         let mut needed = Needed { recipient, ..Needed::default() };
-        for right in docs.iter().flat_map(|v| &v.rights) {
+        for right in docs.iter().flat_map(|v| v.rights.iter().chain(&v.projected)) {
             match right {
                 Right::Onward(came) => drop(needed.onward.insert(came.hash)),
                 Right::Grants(grants) => {
@@ -63,17 +63,7 @@ impl<'a> Tagger<'a> {
             let (mut made, mut under) = (DocBuilder::new(doc.id(), doc.types(), doc.scopes(), doc.system.expires_at), BTreeSet::new());
             for (span, right) in doc.spans().iter().zip(&visible.rights) {
                 let (name, instance) = (doc.name(span), doc.instance(span));
-                let parts: BTreeSet<EnvelopeHash> = right.envelopes().collect();
-                let stands_for = match right {
-                    Right::Onward(came) => Some(found.onward.get(&came.hash)),
-                    _ if parts.len() > 1 => Some(found.joint.get(&parts)),
-                    _ => None,
-                };
-                let hash = match stands_for {
-                    Some(Some(own)) => Some(*own),
-                    Some(None) => continue,
-                    None => right.envelope(),
-                };
+                let Some(hash) = found.under(right) else { continue };
                 Self::note(&mut out, doc.id(), name, right);
                 let Some((hash, uri)) = hash.and_then(|h| Some((h, self.uri(right, h)?))) else {
                     made.instance(name, instance, InstanceMeta::of(doc, span));
@@ -89,7 +79,22 @@ impl<'a> Tagger<'a> {
                     out.envelopes.push(hash);
                 }
             }
-            if made.is_empty() && !doc.spans().is_empty() {
+            // That it exists tells of her too.
+            let mut nothing = false;
+            for right in &visible.projected {
+                let Some(hash) = found.under(right) else {
+                    nothing = true;
+                    continue;
+                };
+                Self::note(&mut out, doc.id(), "id", right);
+                if let Some((hash, uri)) = hash.and_then(|h| Some((h, self.uri(right, h)?))) {
+                    under.insert(uri.to_string());
+                    if !out.envelopes.contains(&hash) {
+                        out.envelopes.push(hash);
+                    }
+                }
+            }
+            if made.is_empty() && (!doc.spans().is_empty() || nothing && under.is_empty()) {
                 continue;
             }
             if !under.is_empty() && !own_use {

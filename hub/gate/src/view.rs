@@ -66,6 +66,8 @@ pub struct VisibleDoc {
     /// By what right, for each span of `doc`.
     pub(crate) rights: Vec<Right>,
     pub(crate) personal: bool,
+    /// Where the projection left no Attribute: by what right it was visible at all.
+    pub(crate) projected: Vec<Right>,
     /// The revision of the store up to which consents were taken into account.
     pub(crate) as_of: u64,
 }
@@ -92,13 +94,19 @@ impl View {
     }
 
     /// Whether a filter on the stored value of the Attribute `name` tells the same as one on what this recipient sees: only then
-    /// may an index answer for it. True for the operator, and for Attributes that are open whatever the type.
+    /// may an index answer for it. True for the operator, and for Attributes that are open for these types; an entity that has a type
+    /// besides may not be, so those of several types are looked at in any case.
     pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
         match self.kind {
             Kind::Operator => true,
             Kind::Party { open: true } => self.governance.class_of(types.iter().map(Iri::as_str), name) == Class::Open && !types.is_empty(),
             _ => false,
         }
+    }
+
+    /// See [`Governance::is_deaf`].
+    pub fn is_deaf(&self, hears_deletions: bool) -> bool {
+        self.governance.is_deaf(&self.scope, hears_deletions)
     }
 
     /// This view of the state that `reader` has. What it answers is of one moment.
@@ -185,7 +193,7 @@ impl Eyes<'_> {
         let (created_at, modified_at) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((self.now, self.now));
         let mut masked = masked;
         (masked.system.created_at, masked.system.modified_at) = (created_at, modified_at);
-        Ok(Some(VisibleDoc { doc: masked, rights, personal, as_of: self.consents.revision() }))
+        Ok(Some(VisibleDoc { doc: masked, rights, personal, projected: Vec::new(), as_of: self.consents.revision() }))
     }
 
     /// The fast way for what needs no look inside: everything visible as it stands.
@@ -193,7 +201,7 @@ impl Eyes<'_> {
         if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
             return None;
         }
-        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false, as_of: self.consents.revision() };
+        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false, projected: Vec::new(), as_of: self.consents.revision() };
         match self.kind {
             Kind::Operator => Some(VisibleDoc { personal: self.holds_personal(doc), ..all(Right::Operator) }),
             Kind::Party { open: true } if !self.holds_personal(doc) => Some(all(Right::Open)),
@@ -371,6 +379,13 @@ impl VisibleDoc {
     pub fn is_personal(&self) -> bool {
         self.personal
     }
+    /// Notes in `tally` that it is counted in an answer without being shown.
+    pub fn count(&self, tally: &mut Tally) {
+        let subjects: BTreeSet<&Iri> = self.rights.iter().flat_map(Right::subjects).collect();
+        for subject in subjects {
+            *tally.counted.entry(subject.clone()).or_default() += 1;
+        }
+    }
     /// Whether the query fits what is visible.
     pub fn matches(&self, query: &EntityQuery) -> bool {
         query.matches(&self.doc)
@@ -390,6 +405,9 @@ impl VisibleDoc {
             }
         }
         self.doc = builder.finish(self.doc.system.clone());
+        if rights.is_empty() {
+            self.projected = std::mem::take(&mut self.rights);
+        }
         self.rights = rights;
         self
     }
@@ -429,6 +447,15 @@ pub struct InstanceDigest<'a> {
 }
 
 impl Right {
+    /// Whose data it opens; of what came from another hub, the consent that stands for the person.
+    pub(crate) fn subjects(&self) -> Vec<&Iri> {
+        match self {
+            Self::Operator | Self::Open => Vec::new(),
+            Self::Grants(grants) => grants.iter().filter_map(|g| g.subject.as_ref()).collect(),
+            Self::Inbound(came) | Self::Onward(came) => vec![&came.consent],
+        }
+    }
+
     /// The first of [`Self::envelopes`].
     pub(crate) fn envelope(&self) -> Option<EnvelopeHash> {
         self.envelopes().next()

@@ -16,6 +16,8 @@ pub enum Filter {
     IdPrefix(String),
     /// At least one of these expanded types.
     Types(Vec<String>),
+    /// More than one type.
+    SeveralTypes,
     /// In the scope at `path` (with its leading slash), or below it when `below`.
     Scope {
         /// The path.

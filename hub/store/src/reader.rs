@@ -144,7 +144,7 @@ impl<'c> Reader<'c> {
 
     /// The expanded types of the tenant's entities with the number of entities, sorted.
     pub fn types(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
-        self.tally(tenant, "n.text, count(*) FROM entity_type t JOIN name n ON n.id=t.type")
+        self.tally(tenant, "n.text, count(*) FROM entity_type t JOIN name n ON n.id=t.type AND n.text<>''")
     }
 
     /// The expanded names of the Attributes of the tenant's entities with the number of entities, sorted.

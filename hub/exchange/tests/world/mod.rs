@@ -48,9 +48,11 @@ impl Sink for Remember {
     fn kind(&self) -> &'static str {
         "remember"
     }
-    fn selection(&self, _: &[u8]) -> Result<Selection, Problem> {
-        let query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
-        Ok(Selection { query, watched: Vec::new(), hears_deletions: true })
+    /// Nothing for meters; else a type, and that deletions are not heard of.
+    fn selection(&self, spec: &[u8]) -> Result<Selection, Problem> {
+        let deaf = std::str::from_utf8(spec).expect("text");
+        let query = EntityQuery::of_types(TypeSelection::parse(if deaf.is_empty() { "SmartMeter" } else { deaf }, &Names).expect("types"));
+        Ok(Selection { query, watched: Vec::new(), hears_deletions: deaf.is_empty() })
     }
     fn deliver<'a>(&'a self, _: &'a [u8], parcel: &'a Released<Parcel>) -> BoxFuture<'a, Result<Delivered, DeliveryError>> {
         self.0.lock().expect("lock").0.push(parcel.get().clone());
@@ -110,7 +112,7 @@ impl World {
     pub fn operator(&self) -> Scope {
         Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(self.tenant.clone()) }
     }
-    fn city_b(&self, purpose: &str) -> Scope {
+    pub fn city_b(&self, purpose: &str) -> Scope {
         Scope { principal: Principal::Client { client: "app".into(), party: iri(CITY_B) }, recipient: Some(iri(CITY_B)), purpose: Some(iri(purpose)), ..Scope::anonymous(self.tenant.clone()) }
     }
 
@@ -128,6 +130,11 @@ impl World {
     pub async fn meter_at(&self, id: &str, power: f64, minutes: i64) {
         let at = self.clock.now().plus_seconds(minutes * 60);
         let text = format!("{{\"id\":\"{id}\",\"type\":[\"{METER}\"],\"{POWER}\":[{{\"type\":\"Property\",\"value\":{power},\"observedAt\":\"{at}\"}}]}}");
+        let doc = EntityDoc::parse(text, self.clock.now()).expect("canonical");
+        self.hub.modify(&self.operator(), &iri(id), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
+    }
+
+    pub async fn store(&self, id: &str, text: &str) {
         let doc = EntityDoc::parse(text, self.clock.now()).expect("canonical");
         self.hub.modify(&self.operator(), &iri(id), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
     }
@@ -209,9 +216,12 @@ impl World {
         (view, found)
     }
     pub async fn count_for_city_b(&self, q: Option<&str>) -> u64 {
-        let mut query = EntityQuery::of_types(TypeSelection::parse("SmartMeter", &Names).expect("types"));
+        self.count_of_type_for_city_b("SmartMeter", q).await
+    }
+    pub async fn count_of_type_for_city_b(&self, ty: &str, q: Option<&str>) -> u64 {
+        let mut query = EntityQuery::of_types(TypeSelection::parse(ty, &Names).expect("types"));
         query.q = q.map(|q| Q::parse(q, &Names).expect("q"));
-        query.count = true;
+        (query.count, query.limit) = (true, 0);
         self.hub.query(&self.city_b(ADVICE), query, |_| true).await.expect("a page").get().total.expect("counted")
     }
 
@@ -233,6 +243,11 @@ impl World {
     }
     pub fn operator_of(&self, tenant: &TenantId) -> Scope {
         Scope { tenant: tenant.clone(), ..self.operator() }
+    }
+    /// As one that hears of no deletions.
+    pub async fn follow_deaf(&self, ty: &str) -> Result<Iri, Problem> {
+        let new = NewFollower { id: None, sink: "remember", spec: ty.to_owned(), active: true, expires_at: None, initial_load: true };
+        self.hub.follow(&self.city_b(ADVICE), new).await
     }
     pub async fn unfollow_as_city_b(&self, follower: &Iri) {
         self.hub.unfollow(&self.city_b(ADVICE), "remember", follower).await.expect("ended");

@@ -15,6 +15,9 @@ const ARRAY_LIMIT: usize = 32;
 /// The numbers that one entity's geometries may have in the R*Tree; those beyond share the last.
 pub const PLACES: i64 = 256;
 
+/// Stands in the index of types for having more than one; no type has this name.
+pub const SEVERAL: &str = "";
+
 /// One indexed value. Sorted in the index as: numbers, texts, then the blobs: opaque (empty), times (8 bytes), booleans (0xFF, 0 or 1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -110,6 +113,9 @@ impl Keys {
         }
         keys.types.sort_unstable();
         keys.types.dedup();
+        if keys.types.len() > 1 {
+            keys.types.insert(0, SEVERAL.to_owned());
+        }
         keys.scopes.sort_unstable();
         keys.scopes.dedup();
         keys.attrs.sort_unstable();

@@ -1,6 +1,6 @@
 //! Turns a filter into SQL: either a set of keys to start from, or a condition on each entity in turn.
 
-use crate::sqlite::index::Key;
+use crate::sqlite::index::{Key, SEVERAL};
 use crate::{Filter, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -65,7 +65,7 @@ pub fn plan(conn: &Connection, tenant: i64, filter: &Filter) -> Result<Plan, Sto
 /// Whether the condition is a look-up for each entity, not a set to be worked out first.
 fn is_cheap(filter: &Filter) -> bool {
     match filter {
-        Filter::All | Filter::Ids(_) | Filter::IdPrefix(_) | Filter::Types(_) => true,
+        Filter::All | Filter::Ids(_) | Filter::IdPrefix(_) | Filter::Types(_) | Filter::SeveralTypes => true,
         Filter::Scope { below, .. } => !below,
         Filter::And(parts) | Filter::Or(parts) => parts.iter().all(is_cheap),
         _ => false,
@@ -109,6 +109,7 @@ const NAMED: &str = "(SELECT id FROM name WHERE text=?)";
 fn keys(tenant: i64, filter: &Filter) -> Option<Sql> {
     let mut sql = Sql::default();
     match filter {
+        Filter::SeveralTypes => return keys(tenant, &Filter::Types(vec![SEVERAL.to_owned()])),
         Filter::All => return None,
         Filter::Ids(ids) => {
             sql.push("SELECT k FROM entity WHERE tenant=? AND id IN (SELECT value FROM json_each(?))", [number(tenant), list(ids)]);
@@ -172,6 +173,7 @@ fn keys(tenant: i64, filter: &Filter) -> Option<Sql> {
 fn condition(tenant: i64, filter: &Filter) -> Sql {
     let mut sql = Sql::default();
     match filter {
+        Filter::SeveralTypes => return condition(tenant, &Filter::Types(vec![SEVERAL.to_owned()])),
         Filter::All => sql.push("1", []),
         Filter::Ids(ids) => sql.push("e.id IN (SELECT value FROM json_each(?))", [list(ids)]),
         Filter::IdPrefix(prefix) => match after_prefix(prefix) {

@@ -5,12 +5,12 @@ use rusqlite::Connection;
 use std::time::Duration;
 
 /// The schema that this program writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// Marks a file as ours (`WAYB`).
 const APPLICATION: i64 = 0x5741_5942;
 
 /// Step n brings a database from version n to n + 1.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [V1];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [V1, V2];
 
 // Short rows first and bodies last, so that a look at the columns does not walk overflow pages. Index tables are clustered by what is
 // looked for. Tenants, types and Attribute names are numbers from `name`.
@@ -36,6 +36,13 @@ CREATE TABLE document(k INTEGER PRIMARY KEY, space TEXT NOT NULL, key TEXT NOT N
 CREATE INDEX document_due ON document(space, due) WHERE due IS NOT NULL;
 CREATE TABLE withdrawn(epoch INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
 INSERT INTO meta VALUES ('commits', 0), ('epoch', 0), ('store', lower(hex(randomblob(16))));
+";
+
+// An entity of more than one type stands under the empty name too.
+const V2: &str = "
+INSERT OR IGNORE INTO name(text) VALUES ('');
+INSERT OR IGNORE INTO entity_type(tenant, type, k)
+  SELECT tenant, (SELECT id FROM name WHERE text=''), k FROM entity_type GROUP BY tenant, k HAVING count(*) > 1;
 ";
 
 /// Sets up a connection. `synchronous=FULL` in WAL mode syncs the log at every commit; `secure_delete` overwrites what is deleted.

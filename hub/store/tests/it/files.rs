@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::path::Path;
-use waybill_store::{Batch, Options, SCHEMA_VERSION, Scrub, Store, StoreError};
+use waybill_store::{Batch, Filter, Options, SCHEMA_VERSION, Scrub, Store, StoreError};
 
 fn filled(dir: &Path, n: usize) -> Store {
     let store = Store::open(dir, clock()).unwrap();
@@ -163,4 +163,28 @@ fn a_second_hub_on_the_directory_is_refused_and_a_command_beside_it_is_not() {
     assert_eq!(epochs, ["1", "2", "3", "4"]);
     let again = Store::open_with(dir.path(), clock(), sole).unwrap();
     assert_eq!(read(&again, |r| Ok((r.epoch()?, r.restored_from()?))), (4, None));
+}
+
+#[test]
+fn a_database_of_the_first_version_learns_which_entities_have_several_types() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), clock()).unwrap();
+    let mut batch = Batch::new();
+    batch.put_entity(&tenant(), &doc(r#"{"id":"urn:a","type":["https://x/A"]}"#));
+    batch.put_entity(&tenant(), &doc(r#"{"id":"urn:b","type":["https://x/A","https://x/B"]}"#));
+    store.commit_blocking(batch).unwrap();
+    assert_eq!(ids(&store, &tenant(), Filter::SeveralTypes, None), ["urn:b"]);
+    run(store.close());
+    let conn = rusqlite::Connection::open(dir.path().join("waybill.db")).unwrap();
+    conn.execute("DELETE FROM entity_type WHERE type=(SELECT id FROM name WHERE text='')", []).unwrap();
+    conn.pragma_update(None, "user_version", 1).unwrap();
+    drop(conn);
+    let store = Store::open(dir.path(), clock()).unwrap();
+    assert_eq!(ids(&store, &tenant(), Filter::SeveralTypes, None), ["urn:b"]);
+    let types = read(&store, |r| r.types(&tenant()));
+    assert_eq!(types, [("https://x/A".to_owned(), 2), ("https://x/B".to_owned(), 1)], "it is no type");
+    let mut batch = Batch::new();
+    batch.put_entity(&tenant(), &doc(r#"{"id":"urn:b","type":["https://x/B"]}"#));
+    store.commit_blocking(batch).unwrap();
+    assert!(ids(&store, &tenant(), Filter::SeveralTypes, None).is_empty());
 }
