@@ -146,6 +146,8 @@ pub const ALL: &[Code] = &[
     code("entity-of-another", "Not this pod's entity",
         "A pod may only bring entities that nobody else brought and that are about nobody else. Give what stands in a pod an identifier \
          under the pod's own address."),
+    code("busy-configuration", "Too many changes",
+        "Who holds data under a basis that ended kept changing while the configuration was taken up. Read the configuration again in a moment."),
     code("busy-subject", "Too many changes", "Others kept changing this person's consents or data while she was being erased. Try again in a moment."),
     code("store-conflict", "Changed by somebody else",
         "What was to be changed is not as it was read. Read it again and repeat the change."),

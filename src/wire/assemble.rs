@@ -1,18 +1,19 @@
 //! One hub, put together and running: the table of adapters, the server, the workers.
 
 use waybill_portal::Probe;
+use super::feeds::feeds;
 use super::terms;
 use crate::config::Config;
 use crate::config::model::{ActsFor, ConnectionKind, Credential, Data, SignIn};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_context::{Contexts, Fetch, Fetched, Limits};
-use waybill_exchange::{Hub, Intake, NewFollower, Workers};
+use waybill_exchange::{Hub, Intake, Workers};
 use waybill_http::{
     Auth, Authenticator, Client, ClientConfig, ClientCredentials, Guard, IssuerConfig, Metrics, OutRequest, Registration, Role, Router, ServerConfig, ServerHandle,
     ServerTls, StaticToken, Tenants, TokenVerifier, VerifierConfig, WebIds,
 };
-use waybill_model::{Clock, Iri, Principal, Problem, ProblemCode, Scope, TenantId};
+use waybill_model::{Clock, Iri, Problem, ProblemCode, TenantId};
 use waybill_ngsi_ld::{AuthConfig, Broker, BrokerConfig, BrokerHealth, BrokerSink, BrokerSource, Engine, NotifySink};
 use waybill_peer::{PeerClient, PeerConfig, PeerHealth};
 use waybill_port::Source;
@@ -52,6 +53,9 @@ impl Running {
         let client = client(config, self.hub.clock())?;
         let authenticator = authenticator(config, &client);
         self.hub.govern(governance, &TenantId::main(), bases).await?;
+        for connection in config.connections.iter().filter(|c| matches!(c.kind, ConnectionKind::NgsiLd { .. })) {
+            feeds(config, &self.hub, &connection.name).await?;
+        }
         self.server.replace_authenticator(authenticator);
         Ok(())
     }
@@ -145,37 +149,13 @@ async fn follow(source: Arc<dyn Source>) {
 /// Connections of the kind ngsi-ld: brokers and hubs, fed or followed.
 async fn connect(config: &Config, hub: &Hub, client: &Client, contexts: &Contexts, base_url: &str) -> Result<Vec<Arc<dyn Source>>, Problem> {
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-    let party = hub.governance().party.clone();
     for connection in &config.connections {
         let ConnectionKind::NgsiLd { url, tenant, context, sign_in, .. } = &connection.kind else { continue };
         let settings = BrokerConfig { tenant: tenant.as_deref().and_then(TenantId::new), context: context.clone(), auth: broker_auth(sign_in), ..BrokerConfig::new(url) };
         let broker = || Broker::new(client.clone(), settings.clone(), contexts.clone());
-        let to = config.routes.iter().filter(|r| r.to.as_ref().is_some_and(|(_, name)| *name == connection.name));
-        let mut fed_by = None;
-        for route in to {
-            hub.add_sink(Arc::new(BrokerSink::new(&connection.name, broker())));
-            let id = Iri::new(format!("urn:waybill:feed:{}", waybill_http::encode_component(&format!("{}:{}", connection.name, route.name))))
-                .map_err(|e| Problem::new(ProblemCode("bad-name"), 422, "Name not usable", e.to_string()))?;
-            let scope = Scope {
-                principal: Principal::Hub,
-                recipient: Some(party.clone()),
-                purpose: route.purposes.first().map(|(_, p)| p.clone()),
-                ..Scope::anonymous(TenantId::main())
-            };
-            let new = NewFollower {
-                id: Some(id.clone()),
-                sink: BrokerSink::kind_of(&connection.name),
-                spec: BrokerSink::spec(route.select.types.clone()),
-                active: true,
-                expires_at: None,
-                initial_load: true,
-            };
-            match hub.follow(&scope, new).await {
-                Err(problem) if problem.status != 409 => return Err(problem),
-                _ => {}
-            }
-            fed_by = Some(id);
-        }
+        // Also without a route: what a route that is gone fed it with has to be taken back there.
+        hub.add_sink(Arc::new(BrokerSink::new(&connection.name, broker())));
+        let fed_by = feeds(config, hub, &connection.name).await?;
         let from: Vec<_> = config.routes.iter().filter(|r| r.from.as_ref().is_some_and(|(_, name)| *name == connection.name)).collect();
         let Some(first) = from.first() else { continue };
         let peer = config.peers.iter().map(|p| p.url.trim_end_matches('/')).find(|p| url.trim_end_matches('/').starts_with(p));

@@ -76,7 +76,7 @@ async fn pair_with(store_of_b: Store, clock: Clock) -> (Town, Town, Clock) {
     let (at_a, at_b) = (free(), free());
     let a = town("https://a.example/#city", at_a, &[(B_PARTY, format!("http://{at_b}"))], &clock).await;
     let b = town_over(store_of_b, B_PARTY, at_b, &[("https://a.example/#city", format!("http://{at_a}"))], &clock).await;
-    b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret: [0; 32] });
+    b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: Vec::new(), secret: [0; 32] });
     (a, b, clock)
 }
 

@@ -5,7 +5,7 @@ use crate::follow::encode;
 use crate::hub::Hub;
 use crate::inbox::{Incoming, Intake, Parcelled};
 use crate::origin::{Arrival, Origin, normal_digest, which};
-use crate::rows::{SEEN, Seen, UNCONFIRMED, follower_entity, key};
+use crate::rows::{SEEN, Seen, SeenInstance, UNCONFIRMED, follower_entity, key};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_consent::{LeafKey, LeafMatch, Manifest, tag_hash};
@@ -33,10 +33,10 @@ impl Hub {
                 Incoming::Gone { id, attributes } => self.take_away(&parcel.connection, intake, id, attributes).await?,
                 Incoming::Changed(text) => {
                     let doc = EntityDoc::parse(text.as_str(), self.inner.clock.now()).map_err(not_canonical)?;
-                    match (&intake.hub, &intake.fed_by) {
-                        (Some(hub), _) => self.admit_from_hub(parcel, intake, hub, &doc, manifest.as_ref()).await?,
-                        (None, Some(follower)) => self.admit_from_fed(parcel, intake, follower, &doc).await?,
-                        (None, None) => self.admit_plain(parcel, intake, &doc).await?,
+                    match &intake.hub {
+                        Some(hub) => self.admit_from_hub(parcel, intake, hub, &doc, manifest.as_ref()).await?,
+                        None if intake.fed_by.is_empty() => self.admit_plain(parcel, intake, &doc).await?,
+                        None => self.admit_from_fed(parcel, intake, &doc).await?,
                     }
                 }
             }
@@ -211,18 +211,22 @@ impl Hub {
     }
 
     /// Data that comes back from a store which this hub feeds: equal, stripped, tampered, or unknown.
-    async fn admit_from_fed(&self, parcel: &Parcelled, intake: &Intake, follower: &Iri, doc: &EntityDoc) -> Result<(), Problem> {
+    async fn admit_from_fed(&self, parcel: &Parcelled, intake: &Intake, doc: &EntityDoc) -> Result<(), Problem> {
         let mut entity = doc.to_entity().map_err(not_canonical)?;
         entity.attributes.remove(TAG_NAME);
         let types = self.types_with(intake, &entity).await?;
-        let at = follower_entity(&intake.tenant, follower, entity.id.as_str());
+        // Several routes may feed one store; each sent what it sent.
+        let ats: Vec<String> = intake.fed_by.iter().map(|follower| follower_entity(&intake.tenant, follower, entity.id.as_str())).collect();
         let read = move |r: &Reader<'_>| {
-            let seen: Option<Seen> = r.doc(SEEN, &at)?.and_then(|d| serde_json::from_slice(&d.payload).ok());
+            let mut all: Vec<Seen> = Vec::new();
+            for at in &ats {
+                all.extend(r.doc(SEEN, at)?.and_then(|d| serde_json::from_slice(&d.payload).ok()));
+            }
             let mut joint: BTreeMap<EnvelopeHash, BTreeSet<EnvelopeHash>> = BTreeMap::new();
-            for part in seen.iter().flat_map(Seen::envelopes) {
+            for part in all.iter().flat_map(Seen::envelopes) {
                 joint.extend(Joint::with(r, &part)?.into_iter().map(|j| (j.hash, j.parts)));
             }
-            Ok((seen, joint))
+            Ok((all, joint))
         };
         let (seen, joint) = self.inner.store.read(read).await?;
         let governance = self.governance();
@@ -233,16 +237,21 @@ impl Hub {
             for instance in instances {
                 let tag = take_tag(instance);
                 let which = key(&[name.as_str(), instance.dataset_id.as_ref().map_or("", Iri::as_str)]);
-                let sent = seen.as_ref().and_then(|s| s.instances.get(&which));
                 let text = serde_json::to_string(&*instance).unwrap_or_default();
-                match (sent, tag) {
-                    (Some(sent), tag) if sent.normal == normal_digest(&self.inner.secret, &text) => {
+                let digest = normal_digest(&self.inner.secret, &text);
+                let sent: Vec<&SeenInstance> = seen.iter().filter_map(|s| s.instances.get(&which)).collect();
+                let same: Vec<&SeenInstance> = sent.iter().filter(|s| s.normal == digest).copied().collect();
+                match (sent.first(), tag) {
+                    (Some(_), tag) if !same.is_empty() => {
                         let under = tag.as_deref().and_then(tag_hash);
                         // What is about several people is tagged with the envelope that stands for all of theirs.
-                        let all: BTreeSet<EnvelopeHash> = sent.envelopes().collect();
-                        let single = all.len() == 1 || sent.digest == UNCONFIRMED;
-                        let right = sent.envelope.is_none()
-                            || under.is_some_and(|hash| joint.get(&hash).map_or(single && all.contains(&hash), |parts| parts.is_subset(&all)));
+                        let fits = |sent: &SeenInstance| {
+                            let all: BTreeSet<EnvelopeHash> = sent.envelopes().collect();
+                            let single = all.len() == 1 || sent.digest == UNCONFIRMED;
+                            sent.envelope.is_none()
+                                || under.is_some_and(|hash| joint.get(&hash).map_or(single && all.contains(&hash), |parts| parts.is_subset(&all)))
+                        };
+                        let right = same.iter().any(|sent| fits(sent));
                         if !right && tag.is_some() {
                             strange.push((name.clone(), "tag-swapped"));
                         } else if !right {
@@ -250,7 +259,7 @@ impl Hub {
                         }
                     }
                     (_, Some(_)) => strange.push((name.clone(), "tampered")),
-                    (Some(sent), None) if sent.envelope.is_some() => strange.push((name.clone(), "tampered")),
+                    (Some(_), None) if sent.iter().any(|s| s.envelope.is_some()) => strange.push((name.clone(), "tampered")),
                     (None, None) if !is_open => strange.push((name.clone(), "untagged-personal")),
                     _ => {
                         open.attributes.entry(name.clone()).or_default().push(instance.clone());
@@ -262,25 +271,26 @@ impl Hub {
             self.quarantine(parcel, &intake.tenant, doc.text(), Some(name), code).await?;
         }
         if stripped {
-            self.reattach(&parcel.connection, intake, follower, &entity.id).await?;
+            self.reattach(&parcel.connection, intake, &entity.id).await?;
         }
         if open.attributes.is_empty() { Ok(()) } else { self.store_incoming(parcel, intake, open, &BTreeMap::new(), 0).await }
     }
 
     /// Sends the entity again, with its tags: forgetting what was seen makes the next delivery whole.
-    async fn reattach(&self, connection: &str, intake: &Intake, follower: &Iri, entity: &Iri) -> Result<(), Problem> {
+    async fn reattach(&self, connection: &str, intake: &Intake, entity: &Iri) -> Result<(), Problem> {
         let now = self.inner.clock.now();
-        let at = follower_entity(&intake.tenant, follower, entity.as_str());
-        let looked = at.clone();
-        let seen = self.inner.store.read(move |r| r.doc(SEEN, &looked)).await?;
         let mut batch = Batch::new();
-        if let Some(mut seen) = seen.and_then(|d| serde_json::from_slice::<Seen>(&d.payload).ok()) {
+        for follower in &intake.fed_by {
+            let at = follower_entity(&intake.tenant, follower, entity.as_str());
+            let looked = at.clone();
+            let seen = self.inner.store.read(move |r| r.doc(SEEN, &looked)).await?;
+            let Some(mut seen) = seen.and_then(|d| serde_json::from_slice::<Seen>(&d.payload).ok()) else { continue };
             for instance in seen.instances.values_mut() {
                 instance.digest = UNCONFIRMED;
             }
             batch.put_doc(SEEN, &at, encode(&seen), None);
+            crate::fan::put_delivery(&mut batch, &at, now);
         }
-        crate::fan::put_delivery(&mut batch, &at, now);
         let record = Record::new(Kind::Admission, intake.tenant.clone(), now).left(1, None).detail(json!({ "reason": "stripped", "connection": connection }));
         self.inner.journal.append(&mut batch, record);
         self.commit(batch).await.map(drop)

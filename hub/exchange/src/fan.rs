@@ -81,6 +81,7 @@ impl Hub {
                     self.todo_entity(&mut batch, tenant, &entity);
                 }
             }
+            Todo::Rules { tenant, after } => self.apply_rules(r, &mut batch, tenant, after)?,
             Todo::Load { tenant, follower, after } => self.load(r, &mut batch, tenant, follower, after, now)?,
         }
         Ok(batch)

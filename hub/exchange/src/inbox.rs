@@ -17,8 +17,8 @@ pub struct Intake {
     pub tenant: TenantId,
     /// The base URL of the hub at the other end, when there is one: what is personal must then be tagged by it.
     pub hub: Option<String>,
-    /// The follower that feeds the store at the other end, when this hub does: what comes back is compared with what was sent.
-    pub fed_by: Option<Iri>,
+    /// The followers that feed the store at the other end, when this hub does: what comes back is compared with what was sent.
+    pub fed_by: Vec<Iri>,
     /// The SHA-256 of the secret that the other end shows with what it sends.
     pub secret: [u8; 32],
 }
@@ -176,7 +176,7 @@ impl Hub {
     /// A row of the inbox with the treatment of its connection.
     fn opened(&self, payload: &[u8]) -> Option<(Parcelled, Intake)> {
         if let Ok((tenant, parcel)) = serde_json::from_slice::<(TenantId, Parcelled)>(payload) {
-            return (parcel.connection == VOUCHED).then_some((parcel, Intake { tenant, hub: None, fed_by: None, secret: [0; 32] }));
+            return (parcel.connection == VOUCHED).then_some((parcel, Intake { tenant, hub: None, fed_by: Vec::new(), secret: [0; 32] }));
         }
         let parcel: Parcelled = serde_json::from_slice(payload).ok()?;
         Some((self.intake(&parcel.connection)?, parcel)).map(|(intake, parcel)| (parcel, intake))

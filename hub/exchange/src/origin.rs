@@ -73,7 +73,7 @@ impl Hub {
     /// What the sender no longer has, or no longer shows: its copy here goes, all else on the entity stays.
     pub(crate) async fn take_away(&self, connection: &str, intake: &crate::Intake, id: &Iri, attributes: &[Iri]) -> Result<(), Problem> {
         // What is gone in a store that this hub feeds is no word on what this hub holds.
-        if intake.fed_by.is_some() {
+        if !intake.fed_by.is_empty() {
             return Ok(());
         }
         for _ in 0..16 {

@@ -216,7 +216,14 @@ pub enum Todo {
         /// The envelope; nothing means all that came under envelopes.
         envelope: Option<EnvelopeHash>,
     },
-    /// A follower is new: its initial load.
+    /// The rules that say who data is about are new.
+    Rules {
+        /// Whose store.
+        tenant: TenantId,
+        /// Where to go on.
+        after: String,
+    },
+    /// A follower is new, or may see other things: everything is looked at.
     Load {
         /// Whose store.
         tenant: TenantId,

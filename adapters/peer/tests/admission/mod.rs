@@ -82,7 +82,7 @@ impl Linked {
 
     async fn of((a, b, clock): (Town, Town, Clock)) -> Self {
         let secret = waybill_keys::sha256(b"the secret");
-        b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: None, secret });
+        b.hub.set_intake("a", Intake { tenant: TenantId::main(), hub: Some(a.url.clone()), fed_by: Vec::new(), secret });
         let mut governance = (*b.hub.governance()).clone();
         governance.classes.push(ClassRule { types: vec![iri(METER)], attributes: vec![iri(MODEL)], class: Class::Open });
         let mut to_c = governance.agreements[0].clone();
@@ -386,7 +386,7 @@ async fn a_restore_does_not_bring_back_what_another_hub_withdrew() {
     let delivery = link.delivery().await;
     // Two tenants of hub B take from there.
     let other = TenantId::new("other").expect("a tenant");
-    let intake = |tenant: &TenantId| Intake { tenant: tenant.clone(), hub: Some(link.a.url.clone()), fed_by: None, secret: waybill_keys::sha256(b"the secret") };
+    let intake = |tenant: &TenantId| Intake { tenant: tenant.clone(), hub: Some(link.a.url.clone()), fed_by: Vec::new(), secret: waybill_keys::sha256(b"the secret") };
     link.b.hub.set_intake("a-other", intake(&other));
     link.b.hub.receive("a-other", "the secret", delivery.0.clone(), delivery.1.clone()).await.expect("received");
     link.received(delivery.clone()).await;

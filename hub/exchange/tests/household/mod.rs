@@ -126,7 +126,7 @@ async fn a_store_that_is_fed_must_keep_the_tag_of_all() {
     world.quiet().await;
     workers.stop().await;
     let secret = waybill_keys::sha256(b"the secret");
-    world.hub.set_intake("broker", waybill_exchange::Intake { tenant: world.tenant.clone(), hub: None, fed_by: Some(follower), secret });
+    world.hub.set_intake("broker", waybill_exchange::Intake { tenant: world.tenant.clone(), hub: None, fed_by: vec![follower], secret });
     let (shared, alone) = (world.last_text(ID), world.last_text("urn:meter:2"));
     let tag = |text: &str| text[text.find("/env/").expect("a tag") + 5..].split('"').next().expect("its end").to_owned();
     let swapped = shared.replace(&tag(&shared), &tag(&alone));
