@@ -270,7 +270,7 @@ impl Hub {
         batch.expect_doc(WITHDRAWAL, withdrawal.id.as_str(), Some(revision));
         self.put_withdrawal(batch, withdrawal, now);
         self.answer_upstream(batch, withdrawal, now);
-        let detail = json!({ "withdrawal": withdrawal.id, "finished": withdrawal.finished_at, "holders": withdrawal.holders.iter().map(|h| json!({ "party": h.party, "progress": h.progress, "answers": h.answers })).collect::<Vec<_>>() });
+        let detail = json!({ "withdrawal": withdrawal.id, "finished": withdrawal.finished_at, "holders": withdrawal.holders.iter().map(|h| json!({ "party": h.party, "progress": h.progress, "answers": h.answers, "through": answered_below(&h.signed) })).collect::<Vec<_>>() });
         let mut record = Record::new(Kind::Acknowledgement, withdrawal.tenant.clone(), now).left(1, None);
         match &withdrawal.subject {
             Some(subject) => {
@@ -316,10 +316,21 @@ pub(crate) fn with_joint(r: &Reader<'_>, batch: &mut Batch, parts: &[EnvelopeHas
     Ok(found)
 }
 
-/// What an answer further down says of itself: its hub vouches for it by carrying it, this hub cannot verify a stranger's key.
+/// What an answer says of itself, unverified: for those further down, whose hub vouches for them by carrying them; this hub cannot verify
+/// a stranger's key.
+fn claimed(compact: &str) -> Option<Acknowledgement> {
+    let payload = compact.split('.').nth(1).and_then(waybill_keys::unb64url)?;
+    serde_json::from_slice(&payload).ok()
+}
+
 fn claims_complete(compact: &str) -> bool {
-    let payload = compact.split('.').nth(1).and_then(waybill_keys::unb64url).unwrap_or_default();
-    serde_json::from_slice::<Acknowledgement>(&payload).is_ok_and(|ack| ack.is_complete() && ack.through.iter().all(|t| claims_complete(t)))
+    claimed(compact).is_some_and(|ack| ack.is_complete() && ack.through.iter().all(|t| claims_complete(t)))
+}
+
+/// Who answered further down, and what, as the `signed` answers carry it: so that she reads of every platform, and not of the next ones only.
+fn answered_below(signed: &[String]) -> Vec<serde_json::Value> {
+    let below = signed.iter().filter_map(|text| claimed(text)).flat_map(|ack| ack.through);
+    below.filter_map(|text| Some((claimed(&text)?, text))).map(|(ack, text)| json!({ "party": ack.holder, "answers": ack.stores, "through": answered_below(&[text]) })).collect()
 }
 
 /// The rows of what `follower` saw under one of `envelopes`, with their revisions.
