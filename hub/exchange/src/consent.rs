@@ -4,7 +4,7 @@ use crate::hub::Hub;
 use crate::rows::ERASED;
 use serde::Serialize;
 use serde_json::json;
-use waybill_consent::{Applied, Binding, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, StatusPurpose, Target, record_id_of};
+use waybill_consent::{Applied, Binding, Change, Closed, ConsentBook, ConsentError, ConsentEvent, ConsentRecord, EnvelopeEvent, EventKind, EventToken, Folded, GrantDocument, Guardianship, Input, Observed, Registry, StatusPurpose, Target, record_id_of};
 use waybill_journal::{ConsentRef, Kind, Record};
 use waybill_model::{EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 use waybill_port::Notice;
@@ -174,7 +174,9 @@ impl Hub {
         self.tell_holders(r, &mut batch, tenant, &subject, record, &closed, &successors, epoch)?;
         self.tell_rest(r, &mut batch, &suspended, true, epoch)?;
         self.tell_rest(r, &mut batch, &resumed, false, epoch)?;
-        let kind = if closed.iter().any(|c| c.successor.is_none()) {
+        // Also one that closes nothing, since it was said before or there was nothing to close, is no grant.
+        let ends = |e: &ConsentEvent| matches!(e.state, Change::Withdrawn | Change::Revoked | Change::Invalidated | Change::Refused);
+        let kind = if closed.iter().any(|c| c.successor.is_none()) || (opened.is_empty() && closed.is_empty() && events.iter().any(ends)) {
             Kind::Withdrawal
         } else if closed.is_empty() {
             Kind::Grant
