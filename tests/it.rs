@@ -4,6 +4,9 @@
 mod css;
 mod it {
     mod cli;
+    mod program;
     mod readme;
     mod story;
+    #[cfg(feature = "crash-points")]
+    mod walk;
 }

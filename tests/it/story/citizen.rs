@@ -1,7 +1,7 @@
 //! A citizen with a pod at the real server: what she prepares there, what she writes, what she finds.
 
-use super::stage::client;
 use crate::css::{Css, Person, Rules};
+use crate::it::program::client;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use url::Url;
