@@ -9,6 +9,7 @@ mod peers;
 mod report;
 mod test;
 mod tidy;
+mod walks;
 
 use std::process::ExitCode;
 

@@ -21,6 +21,14 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds the counts of other tests.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.binaries += other.binaries;
+    }
+
     /// Adds the closing line of one test binary, `test result: ok. 3 passed; 0 failed; 1 ignored; …`. Other lines say nothing.
     pub fn add_line(&mut self, line: &str) {
         let Some(rest) = line.trim_start().strip_prefix("test result: ") else { return };

@@ -1,9 +1,9 @@
-//! `cargo xtask test`: peers, house rules, every test, every fault switch, one summary.
+//! `cargo xtask test`: peers, house rules, every test, the crash walks, every fault switch, one summary.
 
 use crate::report::{Counts, minutes};
-use crate::{faults, peer, tidy};
+use crate::{faults, peer, tidy, walks};
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs everything. Whether all of it held.
@@ -47,7 +47,13 @@ pub fn run(arguments: &[String]) -> Result<bool, String> {
 
     println!("== tests");
     let (outcome, test_time) = timed(|| tests(&environment, theirs));
-    let (counts, tests_held) = outcome?;
+    let (mut counts, tests_held) = outcome?;
+
+    println!("== crash walks");
+    let (outcome, walk_time) = timed(|| counted(walks::command()));
+    let (walked, walks_held) = outcome?;
+    let walks_held = walks_held && walked.passed >= walks::LEAST;
+    counts.add(walked);
 
     let list = faults::load()?;
     let mut not_noticed = Vec::new();
@@ -60,11 +66,14 @@ pub fn run(arguments: &[String]) -> Result<bool, String> {
     }
 
     summary(
-        &[("compile", compile_time), ("tests", test_time), ("peers", peer_time), ("tidy", tidy_time), ("faults", fault_time)],
+        &[("compile", compile_time), ("tests", test_time), ("walks", walk_time), ("peers", peer_time), ("tidy", tidy_time), ("faults", fault_time)],
         &peers,
     );
     if !tidy_held {
         println!("tidy: the house rules are not kept (see above)");
+    }
+    if !walks_held {
+        println!("crash walks: {} held, of {} (see above)", walked.passed, walks::LEAST);
     }
     if with_faults {
         println!("fault switches: {}, of which {} went wrong", list.len(), not_noticed.len());
@@ -80,7 +89,7 @@ pub fn run(arguments: &[String]) -> Result<bool, String> {
         println!("CI=true: {missing} missing peer(s) are a failure");
     }
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
-    Ok(tidy_held && tests_held && counts.failed == 0 && counts.passed > 0 && not_noticed.is_empty() && peers_held)
+    Ok(tidy_held && tests_held && walks_held && counts.failed == 0 && counts.passed > 0 && not_noticed.is_empty() && peers_held)
 }
 
 /// Builds every test binary, so that the time of compiling is known apart from the time of running.
@@ -93,15 +102,16 @@ fn compile(environment: &[(String, String)]) -> Result<bool, String> {
         .map_err(|e| format!("cargo test could not start: {e}"))
 }
 
-/// Runs every test binary, passing its output on line by line while counting.
+/// Runs every test binary.
 fn tests(environment: &[(String, String)], arguments: &[String]) -> Result<(Counts, bool), String> {
-    let mut child = crate::cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
-        .args(arguments)
-        .envs(environment.iter().map(|(k, v)| (k, v)))
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("cargo test could not start: {e}"))?;
+    let mut command = crate::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(arguments).envs(environment.iter().map(|(k, v)| (k, v)));
+    counted(command)
+}
+
+/// Runs tests, passing their output on line by line while counting.
+fn counted(mut command: Command) -> Result<(Counts, bool), String> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cargo test could not start: {e}"))?;
     let mut counts = Counts::default();
     if let Some(stdout) = child.stdout.take() {
         let mut out = std::io::stdout();
