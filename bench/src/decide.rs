@@ -19,7 +19,7 @@ const CALLS: u32 = 20_000;
 const MANY: usize = 100_000;
 
 /// Measures it.
-pub fn run() -> Result<Vec<Figure>, String> {
+pub fn run(_: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
     let faults = |all: Vec<waybill_policy::Diagnostic>| all.first().map_or_else(String::new, ToString::to_string);
     let profile = Profile::waybill();
     let one = compile(&consent(0), &profile).map_err(faults)?;

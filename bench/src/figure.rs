@@ -71,6 +71,11 @@ pub fn failed(name: &'static str, unit: &'static str, target: Target, why: &str)
     Figure { name, value: None, unit, target, note: why.to_owned() }
 }
 
+/// The figure `name` of a group's list, which could not be taken.
+pub fn unmeasured(list: &[(&'static str, &'static str, Target)], name: &'static str, why: &str) -> Figure {
+    Figure { value: None, ..Figure::of(list, name, 0.0, why) }
+}
+
 /// Three significant digits, without an exponent.
 fn shown(value: f64) -> String {
     match value.abs() {

@@ -4,14 +4,19 @@
 //! mean the same on a busy machine. A figure that cannot be taken is printed as short with the reason.
 #![forbid(unsafe_code)]
 
+mod city;
 mod convert;
 mod cpu;
 mod decide;
 mod figure;
+mod limit;
 mod program;
+mod raw;
+mod release;
 mod sample;
 mod store;
 mod traffic;
+mod wire;
 mod world;
 
 use figure::{Figure, Target, failed};
@@ -21,7 +26,13 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What measures some figures: the names it answers for, and how.
-type Group = (&'static [(&'static str, &'static str, Target)], fn() -> Result<Vec<Figure>, String>);
+type Group = (&'static [(&'static str, &'static str, Target)], fn(&Wanted<'_>) -> Result<Vec<Figure>, String>);
+
+/// Says whether a figure of this name is asked for.
+type Wanted<'a> = dyn Fn(&str) -> bool + 'a;
+
+/// Seconds after which measuring ends, unless another number is given.
+const LIMIT: u64 = 900;
 
 const GROUPS: &[Group] = &[
     (convert::FIGURES, convert::run),
@@ -34,19 +45,21 @@ const GROUPS: &[Group] = &[
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, rest @ ..] = arguments.as_slice()
-        && mode == traffic::BARE
+        && mode == wire::BARE
     {
-        return traffic::serve_bare(rest);
+        return wire::serve_bare(rest);
     }
     let json = arguments.iter().any(|a| a == "--json");
-    let only = arguments.iter().position(|a| a == "--only").and_then(|at| arguments.get(at + 1));
+    let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1));
+    let only = after("--only");
+    limit::set(after("--limit").and_then(|text| text.parse().ok()).unwrap_or(LIMIT));
     let wanted = |name: &str| only.is_none_or(|text| name.contains(text.as_str()));
     let mut all = Vec::new();
     for (names, measure) in GROUPS {
         if !names.iter().any(|(name, ..)| wanted(name)) {
             continue;
         }
-        let measured = measure();
+        let measured = limit::check().and_then(|()| measure(&wanted));
         for (name, unit, target) in *names {
             if !wanted(name) {
                 continue;

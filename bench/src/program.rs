@@ -1,6 +1,6 @@
 //! The program as it is shipped: how soon it is ready, what it weighs in memory and on disk.
 
-use crate::cpu;
+use crate::{city, cpu, limit};
 use crate::figure::{Figure, Target};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,54 +18,65 @@ pub const FIGURES: &[(&str, &str, Target)] = &[
 
 /// After how long the memory of an idle hub is looked at.
 const SETTLED: Duration = Duration::from_secs(30);
+const MIB: f64 = 1_048_576.0;
 const STARTS: usize = 7;
 const GIVE_UP: Duration = Duration::from_secs(20);
 
 /// Measures it.
-pub fn run() -> Result<Vec<Figure>, String> {
-    let mut figures = Vec::new();
-    figures.extend(size());
+pub fn run(wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
+    let mut figures = vec![size()?];
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let ready = ready(folder.path())?;
-    figures.push(Figure::of(FIGURES, "start.ready", ready, format!("median of {STARTS}, empty store, wall clock from exec")));
-    let hub = Hub::start(folder.path())?;
-    std::thread::sleep(SETTLED);
-    if let Some(bytes) = cpu::resident(hub.pid()) {
-        figures.push(Figure::of(FIGURES, "start.rss", bytes as f64 / f64::from(1 << 20), "30 s after ready, empty store"));
+    if wanted("start.ready") {
+        let empty = ready(&|| Hub::start(folder.path()))?;
+        figures.push(Figure::of(FIGURES, "start.ready", empty, format!("median of {STARTS}, empty store, wall clock from exec")));
     }
-    drop(hub);
-    let full = tempfile::tempdir().map_err(|e| e.to_string())?;
-    crate::traffic::fill(full.path(), 100_000)?;
-    figures.push(Figure::of(FIGURES, "start.ready.100k", self::ready(full.path())?, format!("median of {STARTS}, 100,000 entities")));
+    if wanted("start.rss") {
+        let hub = Hub::start(folder.path())?;
+        std::thread::sleep(SETTLED);
+        let bytes = cpu::resident(hub.pid()).ok_or("the system does not tell how much memory a process has")?;
+        figures.push(Figure::of(FIGURES, "start.rss", bytes as f64 / MIB, "30 s after ready, empty store"));
+    }
+    if wanted("start.ready.100k") {
+        let full = city::filled()?;
+        let note = format!("median of {STARTS}, {} open entities, as many of people, and their bindings", city::ENTITIES);
+        figures.push(Figure::of(FIGURES, "start.ready.100k", ready(&|| city::start(full))?, note));
+    }
     Ok(figures)
 }
 
-fn ready(folder: &Path) -> Result<f64, String> {
+fn ready(start: &dyn Fn() -> Result<Hub, String>) -> Result<f64, String> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        let start = Instant::now();
-        let hub = Hub::start(folder)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+        limit::check()?;
+        let began = Instant::now();
+        let hub = start()?;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
         drop(hub);
     }
     Ok(cpu::median(times))
 }
 
-/// The stripped, fully optimised program if it was built, else nothing.
-fn size() -> Option<Figure> {
-    let file = beside("dist")?;
-    let bytes = std::fs::metadata(file).ok()?.len();
-    Some(Figure::of(FIGURES, "size.binary", bytes as f64 / f64::from(1 << 20), "profile dist"))
+/// What `cargo build --release` makes; beside it the stripped, wholly optimised build, when that is there and not older.
+fn size() -> Result<Figure, String> {
+    let file = |path: &Path| std::fs::metadata(path).ok();
+    let made = program()?;
+    let release = file(&made).ok_or("the program's size is not told")?;
+    let dist = profile("dist").and_then(|p| file(&p)).filter(|d| d.modified().ok() >= release.modified().ok());
+    let beside = dist.map_or_else(String::new, |d| format!("; profile dist {:.1} MiB", d.len() as f64 / MIB));
+    Ok(Figure::of(FIGURES, "size.binary", release.len() as f64 / MIB, format!("profile release, with symbols{beside}")))
 }
 
-/// The program in a profile's folder beside this one's.
-fn beside(profile: &str) -> Option<PathBuf> {
+/// The program in a profile's folder.
+fn profile(name: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
-    let file = own.parent()?.parent()?.join(profile).join("waybill");
-    file.is_file().then_some(file)
+    Some(own.parent()?.parent()?.join(name).join("waybill"))
 }
 
-/// A running hub without a file; dropping it kills it.
+fn program() -> Result<PathBuf, String> {
+    profile("release").filter(|p| p.is_file()).ok_or_else(|| "the program is not built in release".to_owned())
+}
+
+/// A running hub; dropping it kills it.
 pub struct Hub {
     child: Child,
     /// Where it listens.
@@ -73,12 +84,18 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts it on `folder` and waits for its first 200 of `/readyz`.
+    /// Starts it without a file on `folder` and waits for its first 200 of `/readyz`.
     pub fn start(folder: &Path) -> Result<Self, String> {
-        let program = beside("release").ok_or("the program is not built in release")?;
         let addr = free_port()?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(program()?);
         command.args(["run", "--listen", &addr.to_string(), "--data"]).arg(folder);
+        Self::launch(command, addr)
+    }
+
+    /// Starts the city of `file`, which listens at `addr`.
+    pub fn configured(file: &Path, addr: SocketAddr) -> Result<Self, String> {
+        let mut command = Command::new(program()?);
+        command.arg("run").arg(file);
         Self::launch(command, addr)
     }
 

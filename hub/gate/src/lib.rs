@@ -4,6 +4,9 @@
 //! read; [`Gate`] records the decision, tags what is personal, and seals it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench_support;
 mod gate;
 mod governance;
 mod inbound;
