@@ -29,30 +29,45 @@ impl Hub {
         let now = self.inner.clock.now();
         let rows = self.inner.store.read(move |r| r.due(TODO, now, AT_ONCE)).await?;
         let done = rows.len();
-        for row in rows {
-            let Ok(todo) = serde_json::from_slice::<Todo>(&row.payload) else {
-                self.drop_row(TODO, &row).await?;
-                continue;
-            };
-            let hub = self.clone();
-            let mut batch = self.inner.store.read(move |r| hub.follow_up(r, &todo)).await?;
-            batch.expect_doc(TODO, &row.key, Some(row.revision));
-            batch.delete_doc(TODO, &row.key);
-            match self.inner.store.commit(batch).await {
-                Ok(_) => self.ring(),
+        // Looked at together and committed side by side: then those rows share one sync, and each stands or falls by itself.
+        let hub = self.clone();
+        let batches = self
+            .inner
+            .store
+            .read(move |r| {
+                let follow_up = |row: Doc| {
+                    let Ok(todo) = serde_json::from_slice::<Todo>(&row.payload) else {
+                        let mut batch = Batch::new();
+                        batch.delete_doc(TODO, &row.key);
+                        return Ok(batch);
+                    };
+                    let mut batch = hub.follow_up(r, &todo)?;
+                    batch.expect_doc(TODO, &row.key, Some(row.revision));
+                    batch.delete_doc(TODO, &row.key);
+                    Ok(batch)
+                };
+                rows.into_iter().map(follow_up).collect::<Result<Vec<_>, StoreError>>()
+            })
+            .await?;
+        let mut commits = tokio::task::JoinSet::new();
+        for batch in batches {
+            let store = self.inner.store.clone();
+            commits.spawn(async move { store.commit(batch).await });
+        }
+        let mut failed = None;
+        while let Some(outcome) = commits.join_next().await {
+            match outcome {
+                Ok(Ok(_)) => self.ring(),
                 // The row was written again while it was being done: it is due again, and nothing is lost.
-                Err(StoreError::Conflict { .. }) => {}
-                Err(e) => return Err(e.into()),
+                Ok(Err(StoreError::Conflict { .. })) => {}
+                Ok(Err(e)) => failed = Some(e),
+                Err(_) => failed = Some(StoreError::Panicked),
             }
         }
+        if let Some(e) = failed {
+            return Err(e.into());
+        }
         Ok(done)
-    }
-
-    async fn drop_row(&self, space: &str, row: &Doc) -> Result<(), Problem> {
-        let mut batch = Batch::new();
-        batch.delete_doc(space, &row.key);
-        self.inner.store.commit(batch).await?;
-        Ok(())
     }
 
     fn follow_up(&self, r: &Reader<'_>, todo: &Todo) -> Result<Batch, StoreError> {
