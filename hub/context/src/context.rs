@@ -94,7 +94,8 @@ impl Context {
         let suffix = self.active.vocab.as_deref().and_then(|vocab| iri.strip_prefix(vocab)).filter(|s| !s.is_empty());
         if let Some(suffix) = suffix
             && !self.active.terms.contains_key(suffix)
-            && self.expand(suffix) == iri
+            // Only what reads as a keyword or with a prefix could expand to something else.
+            && (!(suffix.starts_with('@') || suffix.contains(':')) || self.expand(suffix) == iri)
         {
             return Cow::Borrowed(suffix);
         }

@@ -48,6 +48,10 @@ impl Writer<'_, '_> {
     }
 
     fn stored(&mut self, doc: &EntityDoc, span: &AttributeSpan, sole: bool, out: &mut String) {
+        if self.options.format == Format::Normalized && !self.options.sys_attrs && stands(doc.instance(span), span.kind, self.options.expires_at) {
+            out.push_str(doc.instance(span));
+            return;
+        }
         let Ok(tape) = Tape::reusing(doc.instance(span), DEPTH, std::mem::take(&mut self.room)) else {
             // A document put together by hand with wrong spans: nothing of it is shown.
             out.push_str("null");
@@ -199,6 +203,61 @@ impl Writer<'_, '_> {
             let name = key.text().unwrap_or_default();
             name == "type" || name == kind.value_member() || (name == "expiresAt" && !self.options.expires_at)
         })
+    }
+}
+
+/// Whether a canonical instance reads the same in the normalized representation: it has no name in it that would be compacted, and
+/// nothing that is left out. True of most; looking costs less than taking it apart. When in doubt, no.
+fn stands(instance: &str, kind: AttributeKind, expires_at: bool) -> bool {
+    if !matches!(kind, AttributeKind::Property | AttributeKind::GeoProperty | AttributeKind::Relationship) {
+        return false;
+    }
+    let head = instance.strip_prefix("{\"type\":\"").and_then(|rest| rest.strip_prefix(kind.as_str()));
+    let Some(mut rest) = head.and_then(|rest| rest.strip_prefix('"')).map(str::as_bytes) else { return false };
+    while rest != b"}" {
+        let Some(name) = rest.strip_prefix(b",\"") else { return false };
+        // A colon is in every IRI, and in no member of NGSI-LD's own.
+        let Some(end) = name.iter().position(|b| matches!(b, b'"' | b'\\' | b':' | 0..0x20)) else { return false };
+        let (name, behind) = name.split_at(end);
+        let Some(value) = behind.strip_prefix(b"\":") else { return false };
+        if matches!(name, b"type" | b"valueType" | b"objectType") || (name == b"expiresAt" && !expires_at) {
+            return false;
+        }
+        let objects = !(kind == AttributeKind::Property && name == b"value");
+        match behind_value(value, objects) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// What follows a JSON value; nothing when there are spaces, escapes or, unless `objects` are expected, an object in it.
+fn behind_value(text: &[u8], objects: bool) -> Option<&[u8]> {
+    let (mut at, mut depth) = (0usize, 0usize);
+    loop {
+        match *text.get(at)? {
+            b'"' => {
+                let length = text[at + 1..].iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20))?;
+                at += length + 1;
+                if text[at] != b'"' {
+                    return None;
+                }
+            }
+            b'{' if objects => depth += 1,
+            b'[' => depth += 1,
+            b'}' | b']' if depth > 0 => depth -= 1,
+            b',' | b':' if depth > 0 => {}
+            b'-' | b'0'..=b'9' | b'a'..=b'z' => {
+                let more = text[at + 1..].iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'E' | b'0'..=b'9' | b'a'..=b'z'))?;
+                at += more;
+            }
+            _ => return None,
+        }
+        at += 1;
+        if depth == 0 {
+            return text.get(at..);
+        }
     }
 }
 

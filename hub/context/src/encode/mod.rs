@@ -84,7 +84,7 @@ impl EncodeOptions<'_> {
 
 /// Writes an Entity as one JSON object behind what `out` holds.
 pub fn encode_entity(context: &Context, doc: &EntityDoc, options: &EncodeOptions<'_>, out: &mut Vec<u8>) {
-    with_text(out, |text| {
+    with_text(out, doc.text().len(), |text| {
         text.push('{');
         let mut object = Object::begin();
         if options.picks("id") {
@@ -100,7 +100,7 @@ pub fn encode_entity(context: &Context, doc: &EntityDoc, options: &EncodeOptions
 /// Writes an Entity as a GeoJSON Feature (clause 4.5.16), the format normalized or concise in full or simplified (clause 4.5.17). `geometry`
 /// is the expanded name of the GeoProperty to show, normally `location`; with none of that name the geometry is null.
 pub fn encode_geojson(context: &Context, doc: &EntityDoc, geometry: &str, options: &EncodeOptions<'_>, out: &mut Vec<u8>) {
-    with_text(out, |text| {
+    with_text(out, doc.text().len(), |text| {
         text.push('{');
         let mut object = Object::begin();
         object.name(text, "id");
@@ -130,8 +130,8 @@ pub fn default_geometry() -> String {
 }
 
 /// Appends to `out` through a text; what is written is UTF-8, so no check is needed on the way back.
-fn with_text(out: &mut Vec<u8>, write: impl FnOnce(&mut String)) {
-    let mut text = String::new();
+fn with_text(out: &mut Vec<u8>, about: usize, write: impl FnOnce(&mut String)) {
+    let mut text = String::with_capacity(about);
     write(&mut text);
     out.extend_from_slice(text.as_bytes());
 }
