@@ -92,8 +92,9 @@ fn fill(folder: &Path) -> Result<(), String> {
         for number in 0..HITS {
             operator.want(201, "POST", "/waybill/v1/consents", Bytes::from(json!({ "document": grant(number) }).to_string())).await?;
         }
-        Ok(())
-    })
+        Ok::<_, String>(())
+    })?;
+    hub.settle()
 }
 
 /// The identifier of an open entity.

@@ -18,6 +18,8 @@ pub const FIGURES: &[(&str, &str, Target)] = &[
 
 /// After how long the memory of an idle hub is looked at.
 const SETTLED: Duration = Duration::from_secs(30);
+/// A hub that uses less than a fiftieth of a core for so long has nothing left to do.
+const LOOK: Duration = Duration::from_millis(500);
 const MIB: f64 = 1_048_576.0;
 const STARTS: usize = 7;
 const GIVE_UP: Duration = Duration::from_secs(20);
@@ -114,6 +116,19 @@ impl Hub {
             std::thread::sleep(Duration::from_micros(500));
         }
         Ok(hub)
+    }
+
+    /// Waits until it has done the work that what was written before left to do: that is no part of what a request costs.
+    pub fn settle(&self) -> Result<(), String> {
+        let spent = || cpu::of(self.pid()).ok_or("the system does not tell CPU times");
+        loop {
+            limit::check()?;
+            let before = spent()?;
+            std::thread::sleep(LOOK);
+            if spent()?.saturating_sub(before) < LOOK / 50 {
+                return Ok(());
+            }
+        }
     }
 
     /// Its process.

@@ -31,6 +31,7 @@ const READING: Duration = Duration::from_secs(3);
 /// Measures it.
 pub fn run(wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
     let hub = city::start(city::filled()?)?;
+    hub.settle()?;
     let runtime = world::runtime()?;
     let open_query = format!("/ngsi-ld/v1/entities?type=AirQualityObserved&q=NO2=={}&limit=1000&count=true", city::no2(3));
     let people_query = "/ngsi-ld/v1/entities?type=SmartMeter&q=activePower%3E=100&limit=1000&count=true".to_owned();

@@ -60,7 +60,7 @@ impl<'a> Tagger<'a> {
         let mut out = Tagged { entities: Vec::new(), manifest: None, envelopes: Vec::new(), epoch: 0, about: BTreeMap::new() };
         for visible in docs {
             let doc = &visible.doc;
-            let (mut made, mut under) = (DocBuilder::new(doc.id(), doc.types(), doc.scopes(), doc.system.expires_at), BTreeSet::new());
+            let (mut made, mut under) = (DocBuilder::new(doc.id(), doc.types(), doc.scopes(), doc.system.expires_at).sized_like(doc), BTreeSet::new());
             for (span, right) in doc.spans().iter().zip(&visible.rights) {
                 let (name, instance) = (doc.name(span), doc.instance(span));
                 let Some(hash) = found.under(right) else { continue };

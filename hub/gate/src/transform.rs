@@ -14,6 +14,8 @@ pub fn apply(transform: &Transform, instance: &str, accumulator: Option<&Accumul
     let attribute = Attribute::from_canonical(instance).ok()?;
     let changed = match transform {
         Transform::Drop => return None,
+        // Nothing of it would be left out.
+        Transform::Share if attribute.attributes.is_empty() && attribute.proof.is_none() => return Some(instance.to_owned()),
         Transform::Share => Attribute { attributes: Default::default(), proof: None, ..attribute },
         Transform::Round { step } => numeric(&attribute, |v| (v / step).round() * step)?,
         Transform::Bin { edges } => {

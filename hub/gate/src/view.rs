@@ -155,8 +155,8 @@ impl Eyes<'_> {
         if let Some(whole) = self.whole(doc) {
             return Ok(Some(whole));
         }
-        let mut builder = DocBuilder::new(doc.id(), doc.types(), [], None);
-        let (mut rights, mut personal) = (Vec::new(), false);
+        let mut builder = DocBuilder::new(doc.id(), doc.types(), [], None).sized_like(doc);
+        let (mut rights, mut personal) = (Vec::with_capacity(doc.spans().len()), false);
         let mut expires_at: Option<DateTime> = None;
         for span in doc.spans() {
             if span.expires_at.is_some_and(|at| at <= self.now) {

@@ -21,11 +21,8 @@ pub fn unb64url(text: &str) -> Option<Vec<u8>> {
 
 /// Lower-case hexadecimal digits.
 pub fn hex(data: &[u8]) -> String {
-    use std::fmt::Write as _;
-    data.iter().fold(String::with_capacity(data.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    data.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// `N` bytes from the operating system's generator.

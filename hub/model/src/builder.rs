@@ -84,6 +84,14 @@ impl DocBuilder {
         out
     }
 
+    /// Makes room for as much as `doc` holds, when most of it is to be written again.
+    #[must_use]
+    pub fn sized_like(mut self, doc: &EntityDoc) -> Self {
+        self.text.reserve(doc.text().len());
+        self.spans.reserve(doc.spans().len());
+        self
+    }
+
     fn push(&mut self, part: &str) -> Span {
         let start = self.text.len() as u32;
         self.text.push_str(part);
