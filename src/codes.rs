@@ -1,5 +1,7 @@
 //! Every code the hub and its program can say, for `waybill explain CODE`. A check of `cargo xtask tidy` finds codes that are missing here.
 
+mod interfaces;
+
 /// A code with its meaning for people.
 pub struct Code {
     /// The stable code, kebab case.
@@ -12,16 +14,21 @@ pub struct Code {
 
 /// The code called `name`.
 pub fn find(name: &str) -> Option<&'static Code> {
-    ALL.iter().find(|c| c.name == name)
+    all().find(|c| c.name == name)
+}
+
+/// Every code.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    ALL.iter().chain(interfaces::INTERFACES)
 }
 
 const fn code(name: &'static str, title: &'static str, text: &'static str) -> Code {
     Code { name, title, text }
 }
 
-/// All of them, by where they arise.
+/// Those of the program, its configuration and most refusals, by where they arise.
 #[rustfmt::skip]
-pub const ALL: &[Code] = &[
+const ALL: &[Code] = &[
     // Configuration
     code("select-not-kept", "A route that opens data selects by identifier",
         "A route for open data, or on another basis than consent, reaches every entity of its types. The hub would not keep a narrower \

@@ -34,8 +34,8 @@ fn one_code(code: &codes::Code, format: Format) {
 
 fn all_codes(format: Format) {
     match format {
-        Format::Json => println!("{}", codes::ALL.iter().map(as_json).collect::<serde_json::Value>()),
-        Format::Text => codes::ALL.iter().for_each(|c| println!("{:<30} {}", c.name, c.title)),
+        Format::Json => println!("{}", codes::all().map(as_json).collect::<serde_json::Value>()),
+        Format::Text => codes::all().for_each(|c| println!("{:<30} {}", c.name, c.title)),
     }
 }
 

@@ -4,18 +4,29 @@ use super::{Breach, House};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TABLE: &str = "src/codes.rs";
+/// The rest of it.
+const MORE: &str = "src/codes/";
 /// What stands before a code where it is made.
-const MAKERS: &[&str] = &["ProblemCode(", "Diagnostic::new(", "Finding::error(", "Finding::warning(", ".fault("];
+const MAKERS: &[&str] =
+    &["ProblemCode(", "Diagnostic::new(", "Finding::error(", "Finding::warning(", ".fault(", "bad_data(", "invalid_request(", "not_supported(", "ErrorKind::Invalid => (", "ErrorKind::TooComplex => ("];
+/// An error's own function that gives its codes.
+const GIVER: &str = " fn code(";
 
 pub fn explained(house: &House) -> Vec<Breach> {
-    let table = house.text(TABLE).unwrap_or_default();
+    let tables = house.rust().filter(|f| *f == TABLE || f.starts_with(MORE));
+    let table: String = tables.filter_map(|f| house.text(f)).collect();
     let known: BTreeSet<&str> = table.split("code(").skip(1).filter_map(first_literal).collect();
     let mut said: BTreeMap<String, String> = BTreeMap::new();
-    let shipped = |f: &&str| ["hub/", "adapters/", "src/"].iter().any(|p| f.starts_with(p)) && !f.contains("/tests/") && *f != TABLE;
+    let shipped = |f: &&str| ["hub/", "adapters/", "src/"].iter().any(|p| f.starts_with(p)) && !f.contains("/tests/") && *f != TABLE && !f.starts_with(MORE);
     for file in house.rust().filter(shipped) {
         let text = house.text(file).unwrap_or_default();
         for maker in MAKERS {
             for code in text.split(maker).skip(1).filter_map(first_literal) {
+                said.entry(code.to_owned()).or_insert_with(|| file.to_owned());
+            }
+        }
+        for body in text.split(GIVER).skip(1).filter_map(|rest| rest.split("\n    }").next()) {
+            for code in body.split("=> ").skip(1).filter_map(first_literal) {
                 said.entry(code.to_owned()).or_insert_with(|| file.to_owned());
             }
         }
