@@ -34,9 +34,12 @@ impl Hub {
     /// Makes a follower on behalf of the caller. Durable when this returns; what exists is sent as its initial load.
     ///
     /// # Errors
-    /// 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
+    /// 401 for nobody in particular: what she makes, anybody could change and end. 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
     /// not heard (consent-design §8).
     pub async fn follow(&self, scope: &Scope, new: NewFollower) -> Result<Iri, Problem> {
+        if scope.principal == waybill_model::Principal::Anonymous {
+            return Err(Problem::new(ProblemCode("unauthenticated"), 401, "Credentials are needed", "a subscription belongs to somebody whom the hub knows"));
+        }
         let sink = self.sink(new.sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", format!("there is no sink `{}`", new.sink)))?;
         let selection = sink.selection(new.spec.as_bytes())?;
         self.hears(scope, &selection)?;
