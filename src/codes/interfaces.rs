@@ -87,6 +87,12 @@ pub(super) const INTERFACES: &[Code] = &[
         "Send an array with at least one object; for a deletion, of identifiers."),
     code("batch-too-large", "A batch has too many entities",
         "Send it in parts."),
+    code("attribute-not-found", "The entity has no such Attribute",
+        "Or no instance of it with this datasetId, or not for this caller."),
+    code("type-not-found", "No entity has this type",
+        "At least none that this caller sees. Use a name of the @context, or a full IRI."),
+    code("context-not-found", "This hub keeps no such @context",
+        "It keeps those that it made addresses for itself, and not for ever."),
     code("bad-subscription", "A subscription cannot be used",
         "The message says which member is wrong and why."),
     // Consents

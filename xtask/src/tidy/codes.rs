@@ -8,7 +8,7 @@ const TABLE: &str = "src/codes.rs";
 const MORE: &str = "src/codes/";
 /// What stands before a code where it is made.
 const MAKERS: &[&str] =
-    &["ProblemCode(", "Diagnostic::new(", "Finding::error(", "Finding::warning(", ".fault(", "bad_data(", "invalid_request(", "not_supported(", "ErrorKind::Invalid => (", "ErrorKind::TooComplex => ("];
+    &["ProblemCode(", "Diagnostic::new(", "Finding::error(", "Finding::warning(", ".fault(", "bad_data(", "invalid_request(", "not_supported(", "not_found(", "make(", "ErrorKind::Invalid => (", "ErrorKind::TooComplex => ("];
 /// An error's own function that gives its codes.
 const GIVER: &str = " fn code(";
 
