@@ -3,10 +3,13 @@
 #[path = "../adapters/solid/tests/support/css.rs"]
 mod css;
 mod it {
+    mod bad_input;
     mod cli;
     mod program;
     mod readme;
     mod story;
     #[cfg(feature = "crash-points")]
     mod walk;
+    mod tenants;
+    mod town;
 }

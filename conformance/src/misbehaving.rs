@@ -43,8 +43,17 @@ impl MisbehavingHost {
     /// # Errors
     /// When no port can be taken.
     pub async fn start(fault: Fault) -> std::io::Result<Self> {
+        Self::start_with(|_| fault).await
+    }
+
+    /// The same with a fault that has the host's own address in it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(fault: impl FnOnce(SocketAddr) -> Fault) -> std::io::Result<Self> {
         let listener = TcpListener::bind(LOOPBACK).await?;
         let addr = listener.local_addr()?;
+        let fault = fault(addr);
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = calls.clone();
         let task = tokio::spawn(async move {
