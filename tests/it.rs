@@ -8,8 +8,8 @@ mod it {
     mod program;
     mod readme;
     mod story;
-    #[cfg(feature = "crash-points")]
-    mod walk;
     mod tenants;
     mod town;
+    #[cfg(feature = "crash-points")]
+    mod walk;
 }

@@ -5,7 +5,7 @@ use crate::fan::CAME_UNDER;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::origin::without;
-use crate::rows::{DEAD, ERASED, POD, POD_ENTITY, POD_KNOWN, POD_OWNER, PodEntity, QUARANTINE, Quarantined, SEP, TODO, WITHDRAWAL, key};
+use crate::rows::{DEAD, ERASED, OUTBOX, POD, POD_ENTITY, POD_KNOWN, POD_OWNER, PodEntity, QUARANTINE, Quarantined, SCRUB, SEEN, SEP, TODO, WITHDRAWAL, key};
 use crate::scan::each_doc;
 use std::collections::BTreeSet;
 use waybill_consent::{Actor, ActorRole, Change, ConsentBook, ConsentEvent, ConsentView, Evidence, EvidenceKind, ManifestClaims, Pids, Registry};
@@ -24,6 +24,9 @@ pub struct Erasure {
     pub withdrawals: Vec<Iri>,
 }
 
+/// How often it is looked whether followers were told, 50 ms apart, before an erasure answers without.
+const PATIENCE: usize = 60;
+
 impl Hub {
     /// Withdraws every consent of a person, deletes what is about her alone, forgets her consents and bindings, and destroys her key in the
     /// journal. Data that is about others too stays, closed to whom her agreement opened it. What she granted before is not taken again from
@@ -32,6 +35,10 @@ impl Hub {
     /// # Errors
     /// The store's. It may be called again after an error: what is done is done.
     pub async fn erase(&self, tenant: &TenantId, subject: &Iri) -> Result<Erasure, Problem> {
+        self.erase_with(tenant, subject, true).await
+    }
+
+    pub(crate) async fn erase_with(&self, tenant: &TenantId, subject: &Iri, patient: bool) -> Result<Erasure, Problem> {
         let mut out = Erasure::default();
         for _ in 0..16 {
             out.consents += self.withdraw_all(tenant, subject).await?;
@@ -44,6 +51,13 @@ impl Hub {
                 Ok(_) => {
                     (out.entities, out.withdrawals) = (entities, withdrawals);
                     self.inner.book.purge(tenant, subject);
+                    // Who follows is being told right now, by rows that name her entities; mostly that takes no time.
+                    for _ in 0..if patient { PATIENCE } else { 0 } {
+                        if self.scrub_what_is_told().await? {
+                            return Ok(out);
+                        }
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    }
                     self.inner.store.scrub(Scrub::Whole).await?;
                     return Ok(out);
                 }
@@ -123,6 +137,8 @@ impl Hub {
         batch.absorb(ConsentBook::forget(r, tenant, subject, now).map_err(told)?);
         let who = self.erased_key(tenant, subject);
         batch.put_doc(ERASED, &who, encode(&now), None);
+        let digests: BTreeSet<String> = hers.iter().map(|id| self.entity_digest(id.as_str())).collect();
+        batch.put_doc(SCRUB, &who, encode(&digests), None);
         batch.raise_epoch(encode(&crate::restore::Note::Erased { tenant: tenant.clone(), who }));
         Ok((batch, changed, withdrawals))
     }
@@ -136,6 +152,48 @@ impl Hub {
                 hers.insert(row.id);
             }
         })
+    }
+
+    /// Scrubs the files once nothing names entities of persons who were erased any more: until every follower was told that they are gone, its
+    /// row of work and what it saw do. Returns whether nothing is left to be done.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn scrub_what_is_told(&self) -> Result<bool, Problem> {
+        let rows = self.inner.store.read(|r| r.docs(SCRUB, "", 1000, None)).await?;
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let hub = self.clone();
+        let named = self.inner.store.read(move |r| hub.named_digests(r)).await?;
+        let mut batch = Batch::new();
+        for row in &rows {
+            let hers: BTreeSet<String> = serde_json::from_slice(&row.payload).unwrap_or_default();
+            if hers.is_disjoint(&named) {
+                batch.delete_doc_at(SCRUB, &row.key, row.revision);
+            }
+        }
+        let done = batch.len() == rows.len();
+        if !batch.is_empty() {
+            // First scrubbed, then noted as done: after a crash between, it is done again.
+            self.inner.store.scrub(Scrub::Whole).await?;
+            self.inner.store.commit(batch).await?;
+        }
+        Ok(done)
+    }
+
+    /// Digests of the entities that rows of work name.
+    fn named_digests(&self, r: &Reader<'_>) -> Result<BTreeSet<String>, StoreError> {
+        let mut out = BTreeSet::new();
+        for space in [TODO, OUTBOX, SEEN] {
+            // The entity stands behind kind and tenant, or behind tenant and follower, or last where a long walk goes on.
+            each_doc(r, space, "", |doc| out.extend(doc.key.split(SEP).skip(2).map(|part| self.entity_digest(part))))?;
+        }
+        Ok(out)
+    }
+
+    fn entity_digest(&self, id: &str) -> String {
+        waybill_keys::hex(&waybill_keys::sha256(&[self.inner.secret.as_slice(), id.as_bytes()].concat()))
     }
 
     /// A name for her that tells nobody who she is.

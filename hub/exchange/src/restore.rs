@@ -117,7 +117,8 @@ impl Hub {
                 let all = self.inner.store.read(move |r| ConsentBook::subjects(r, &tenant_).map_err(told)).await?;
                 let found = all.into_iter().find(|subject| hub.erased_key(&tenant, subject) == who);
                 match found {
-                    Some(subject) => self.erase(&tenant, &subject).await.map(|_| 1),
+                    // Nobody can be told before the hub is up.
+                    Some(subject) => self.erase_with(&tenant, &subject, false).await.map(|_| 1),
                     None => Ok(0),
                 }
             }

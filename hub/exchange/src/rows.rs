@@ -29,6 +29,8 @@ pub const EVENT_SEEN: &str = "event-seen";
 
 /// Persons who were erased, and when: what they stated before is not taken again. Key: tenant, salted digest of the person.
 pub(crate) const ERASED: &str = "erased";
+/// Erasures after which the files are still to be scrubbed. Key: as in [`ERASED`]; the row has salted digests of her entities.
+pub(crate) const SCRUB: &str = "scrub";
 /// The grant documents of a pod that were taken, as its watcher notes them. Key: the connection, her WebID.
 pub(crate) const POD_KNOWN: &str = "pod-known";
 /// Which entity a pod's resource holds. Key: the resource.

@@ -12,7 +12,8 @@ const AT_ONCE: usize = 500;
 const EVERY: i64 = 60;
 
 impl Hub {
-    /// Deletes manifests that need not be fetched any more, and names of events that nobody sends again. Returns how many.
+    /// Deletes manifests that need not be fetched any more, and names of events that nobody sends again; finishes erasures whose followers were
+    /// told late. Returns how many rows went.
     ///
     /// # Errors
     /// The store's.
@@ -25,6 +26,7 @@ impl Hub {
             }
             *swept = Some(now);
         }
+        self.scrub_what_is_told().await?;
         let mut done = 0;
         for space in [MANIFEST, EVENT_SEEN] {
             loop {

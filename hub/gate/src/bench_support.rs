@@ -2,7 +2,6 @@
 
 use crate::tagging::Tagger;
 use crate::{Eyes, Tally};
-use std::collections::HashMap;
 use std::sync::RwLock;
 use waybill_keys::KeyRing;
 use waybill_model::EntityDoc;
@@ -14,5 +13,5 @@ use waybill_store::StoreError;
 /// The store's.
 pub fn unrecorded(eyes: &Eyes<'_>, doc: &EntityDoc, keys: &RwLock<KeyRing>) -> Result<Vec<EntityDoc>, StoreError> {
     let visible = eyes.mask(doc, &mut Tally::default())?;
-    Ok(Tagger::new(eyes, keys).tag(visible.into_iter().collect(), &HashMap::new(), "disclosure").entities)
+    Ok(Tagger::new(eyes, keys).tag(visible.into_iter().collect(), &crate::onward::Found::default(), "disclosure").entities)
 }
