@@ -41,7 +41,7 @@ pub fn start(folder: &Path) -> Result<Hub, String> {
 fn configuration(folder: &Path, addr: SocketAddr) -> Result<PathBuf, String> {
     let text = format!(
         r#"[hub]
-party = "https://city-a.example/\#city"
+party = "https://city-a.example/#city"
 name = "City A"
 contact = "mailto:data@city-a.example"
 base_url = "http://{addr}"
@@ -54,7 +54,7 @@ default = "https://uri.etsi.org/ngsi-ld/default-context/"
 operator_token = "operator-0123456789abcdef"
 [[client]]
 name = "advice-app"
-party = "https://city-b.example/\#city"
+party = "https://city-b.example/#city"
 token = "city-b-0123456789abcdef"
 [[route]]
 name = "air"
@@ -67,12 +67,11 @@ basis = "consent"
 subject = {{ attribute = "ownedBy" }}
 [[agreement]]
 name = "city-b"
-recipient = "https://city-b.example/\#city"
+recipient = "https://city-b.example/#city"
 open = true
 clients = {{ advice-app = ["EnergyAdvice"] }}
 "#
-    )
-    .replace("\\#", "#");
+    );
     let file = folder.join("city.toml");
     std::fs::write(&file, text).map_err(|e| e.to_string())?;
     Ok(file)

@@ -2,6 +2,7 @@
 
 use crate::figure::{Figure, Target};
 use crate::{cpu, release, world};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::{Arc, RwLock};
 use waybill_consent::{LeafKey, ManifestBuilder, Operation};
@@ -82,7 +83,7 @@ fn tagged(doc: &EntityDoc) -> Vec<(EnvelopeHash, String, String)> {
 /// What a release adds for people's data whatever the conversion costs: a hash of each value, and one signature.
 fn hash_and_sign(doc: &EntityDoc, tagged: &[(EnvelopeHash, String, String)], keys: &RwLock<KeyRing>) {
     let Ok(party) = Iri::new(release::RECIPIENT) else { return };
-    let mut manifest = ManifestBuilder::new("did:web:a.example", party, Operation { name: "disclosure".to_owned(), params: Default::default() });
+    let mut manifest = ManifestBuilder::new("did:web:a.example", party, Operation { name: "disclosure".to_owned(), params: BTreeMap::default() });
     for (envelope, attribute, instance) in tagged {
         black_box(manifest.leaf(*envelope, LeafKey { entity: doc.id(), attribute, dataset: None }, instance).is_ok());
     }

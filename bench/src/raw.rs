@@ -15,6 +15,9 @@ const TABLES: &[(&str, &[usize])] =
 /// For each table, the rows of each entity.
 pub type Rows = Vec<Vec<Vec<Vec<Value>>>>;
 
+/// Of one table, the rows that go and those that come.
+type Steps<'r> = (Vec<&'r [Value]>, Vec<&'r [Value]>);
+
 /// A database with the store's tables.
 pub struct Raw(Connection);
 
@@ -66,7 +69,7 @@ impl Raw {
     /// Microseconds of CPU an entity that one durable transaction takes which writes `new`: where there was `old`, only rows that went
     /// or came, as whoever knew both would.
     pub fn write(&mut self, range: Range<usize>, old: Option<&Rows>, new: &Rows) -> Result<f64, String> {
-        let steps: Vec<(Vec<&[Value]>, Vec<&[Value]>)> = (0..TABLES.len())
+        let steps: Vec<Steps<'_>> = (0..TABLES.len())
             .map(|table| {
                 let (mut gone, mut come) = (Vec::new(), Vec::new());
                 for entity in range.clone() {

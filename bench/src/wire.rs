@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The hidden mode in which this program is the bare server.
 pub const BARE: &str = "serve-bare";
 /// No single answer takes so long unless something hangs.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_mins(1);
 
 /// One connection to a server, and who is asking.
 pub struct Connection {

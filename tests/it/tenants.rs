@@ -9,7 +9,7 @@ const NORTH_APP: &str = "north-app-0123456789abcdef";
 const SOUTH_APP: &str = "south-app-0123456789abcdef";
 const ENTITY: &str = "urn:ngsi-ld:SmartMeter:southern";
 const SOFIA: &str = "https://sofia.example/#me";
-const DESKS: &str = r##"
+const DESKS: &str = r#"
 [[client]]
 name = "north-desk"
 role = "operator"
@@ -38,7 +38,7 @@ clients = { north-app = ["EnergyAdvice"] }
 name = "city-s"
 recipient = "https://city-s.example/#city"
 clients = { south-app = ["EnergyAdvice"] }
-"##;
+"#;
 
 /// What is asked: method, path, body.
 type Ask = (&'static str, String, Value);

@@ -16,7 +16,7 @@ pub fn apply(transform: &Transform, instance: &str, accumulator: Option<&Accumul
         Transform::Drop => return None,
         // Nothing of it would be left out.
         Transform::Share if attribute.attributes.is_empty() && attribute.proof.is_none() => return Some(instance.to_owned()),
-        Transform::Share => Attribute { attributes: Default::default(), proof: None, ..attribute },
+        Transform::Share => Attribute { attributes: std::collections::BTreeMap::default(), proof: None, ..attribute },
         Transform::Round { step } => numeric(&attribute, |v| (v / step).round() * step)?,
         Transform::Bin { edges } => {
             let value = number(&attribute)?;

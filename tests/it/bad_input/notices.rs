@@ -28,7 +28,7 @@ async fn neighbours() -> (Neighbour, Town, String) {
     let url = host.url();
     let did = waybill_keys::did_web(&host.addr().to_string());
     let more = format!(
-        r##"
+        r#"
 [[agreement]]
 name = "city-c"
 recipient = "https://city-c.example/#city"
@@ -37,7 +37,7 @@ holder = "enforcing"
 name = "city-c"
 party = "https://city-c.example/#city"
 url = "{url}"
-"##
+"#
     );
     let addr = free();
     let town = tokio::task::spawn_blocking(move || {
