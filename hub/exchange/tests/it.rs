@@ -50,6 +50,35 @@ async fn withdrawing_closes_at_once_and_names_the_envelopes() {
 }
 
 #[tokio::test]
+async fn a_withdrawal_that_is_said_twice_is_no_grant_on_her_page() {
+    use waybill_journal::Kind;
+    let world = World::new().await;
+    let anna = "https://anna.example/#me";
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant(anna, "given", data.clone()).await;
+    for _ in 0..2 {
+        world.grant(anna, "withdrawn", data.clone()).await;
+    }
+    let page = world.hub.journal().page_of(&iri(anna)).await.expect("her page");
+    let kinds: Vec<Kind> = page.entries.iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, [Kind::Grant, Kind::Withdrawal, Kind::Withdrawal]);
+}
+
+#[tokio::test]
+async fn an_erased_person_is_not_waited_for_at_the_end_of_her_grant() {
+    let world = World::new().await;
+    let anna = "https://anna.example/#me";
+    world.grant(anna, "given", serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }])).await;
+    let waiting = async || {
+        let rows = world.hub.store().read(|r| r.docs("todo", "subject-at", 10, None)).await.expect("read");
+        rows.iter().filter(|row| row.key.contains(anna)).count()
+    };
+    assert_eq!(waiting().await, 1, "her grant has an end");
+    world.hub.erase(&world.tenant, &iri(anna)).await.expect("erased");
+    assert_eq!(waiting().await, 0);
+}
+
+#[tokio::test]
 async fn a_follower_hears_creation_change_and_deletion_as_visibility_changes() {
     let world = World::new().await;
     world.meter("urn:meter:1", 1200.0).await;
