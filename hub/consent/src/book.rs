@@ -3,10 +3,10 @@
 
 use crate::grant::{StatusIndexes, Template};
 use crate::status::StatusPurpose;
-use crate::{Bound, ConsentError, ConsentEvent, ConsentRecord, Grant, GrantSet, Registry, State, StatusList, Templates, Terms, Validity};
+use crate::{Bound, ConsentError, ConsentEvent, ConsentRecord, Grant, GrantSet, Registry, State, StatusList, Target, Templates, Terms, Validity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use waybill_keys::hex;
 use waybill_model::{DateTime, EnvelopeHash, Iri, TenantId};
@@ -21,6 +21,10 @@ pub(crate) const EVENT: &str = "consent-event";
 pub(crate) const OF: &str = "consent-of";
 /// Grants. Key: tenant, subject, record, version, process, recipient. Due when they end.
 pub(crate) const GRANT: &str = "consent-grant";
+/// Grants that are live, by whom they are for. Key: tenant, recipient, subject, record, version, process.
+const GRANT_TO: &str = "consent-grant-to";
+/// Marks a store whose [`GRANT_TO`] is complete.
+const GRANT_TO_KNOWN: &str = "grant-to";
 /// Terms, by hash.
 pub(crate) const TERMS: &str = "consent-terms";
 /// Envelopes this hub issued, by hash.
@@ -33,6 +37,10 @@ pub(crate) const MARK: &str = "consent-mark";
 pub(crate) const HUB: &str = "hub";
 /// How many subjects' grants are kept in memory.
 const KEPT: usize = 500_000;
+/// How many grants, and how many entities, are listed for one recipient at most.
+const MAX_REACH: usize = 20_000;
+/// For how many recipients such lists are kept in memory.
+const KEPT_REACHES: usize = 256;
 /// How many rows one record or subject may have.
 pub(crate) const MAX_ROWS: usize = 10_000;
 /// Separates the parts of a key; no IRI and no tenant holds it.
@@ -110,6 +118,20 @@ impl GrantRow {
         let version = format!("{:010}", self.version);
         join(&[tenant.as_str(), subject.as_str(), self.record.as_str(), &version, &self.process, self.recipient.as_str()])
     }
+    fn key_to(&self, tenant: &TenantId, subject: &Iri) -> String {
+        let version = format!("{:010}", self.version);
+        join(&[tenant.as_str(), self.recipient.as_str(), subject.as_str(), self.record.as_str(), &version, &self.process])
+    }
+    /// Stores it; while it is live, it is found by its recipient too.
+    pub fn put(&self, batch: &mut Batch, tenant: &TenantId, subject: &Iri, due: Option<DateTime>) {
+        batch.put_doc(GRANT, &self.key(tenant, subject), write_row(self), due);
+        let to = self.key_to(tenant, subject);
+        if self.is_live() { batch.put_doc(GRANT_TO, &to, Vec::new(), None) } else { batch.delete_doc(GRANT_TO, &to) };
+    }
+    /// Deletes it.
+    pub fn delete(&self, batch: &mut Batch, tenant: &TenantId, subject: &Iri) {
+        batch.delete_doc(GRANT, &self.key(tenant, subject)).delete_doc(GRANT_TO, &self.key_to(tenant, subject));
+    }
 }
 
 /// An envelope that this hub issued, with what it is about. It does not say whose it is.
@@ -150,12 +172,22 @@ pub struct ConsentBook {
     /// Who data is about.
     pub registry: Registry,
     cache: Mutex<HashMap<TenantId, HashMap<Iri, Entry>>>,
+    reach: Mutex<HashMap<(TenantId, Iri), (u64, Option<Arc<Reach>>)>>,
+}
+
+/// What may be about anybody who granted a recipient something: nothing else of a tenant's own personal data can be open to it by consent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Entities.
+    pub entities: Vec<String>,
+    /// How identifiers of further entities begin.
+    pub heads: Vec<String>,
 }
 
 impl ConsentBook {
     /// A book with nothing in memory.
     pub fn new(issuer: Issuer, profile: Profile) -> Self {
-        Self { issuer, templates: Templates::new(profile), registry: Registry::default(), cache: Mutex::default() }
+        Self { issuer, templates: Templates::new(profile), registry: Registry::default(), cache: Mutex::default(), reach: Mutex::default() }
     }
 
     /// What `reader`'s state says about consents. Make one for each request: what it answers is of one moment.
@@ -233,12 +265,38 @@ impl ConsentBook {
         Ok(reader.doc(MARK, &join(&[tenant.as_str(), subject.as_str()]))?.map(|doc| doc.revision))
     }
 
+    /// What completes the rows by which grants are found by their recipient, in a store that was written before there were any. Nothing when
+    /// they are complete.
+    pub fn complete(reader: &Reader<'_>, now: DateTime) -> Result<Option<Batch>, ConsentError> {
+        if reader.doc(MARK, GRANT_TO_KNOWN)?.is_some() {
+            return Ok(None);
+        }
+        let (mut batch, mut after) = (Batch::new(), None::<String>);
+        loop {
+            let docs = reader.docs(GRANT, "", 1000, after.as_deref())?;
+            let Some(last) = docs.last() else { break };
+            after = Some(last.key.clone());
+            for doc in docs {
+                let row: GrantRow = read_row(&doc.payload, "grant")?;
+                let mut parts = doc.key.split(SEP);
+                let tenant = parts.next().and_then(TenantId::new).ok_or(ConsentError::Corrupt("grant"))?;
+                let subject = parts.next().and_then(|s| Iri::new(s).ok()).ok_or(ConsentError::Corrupt("grant"))?;
+                if row.is_live() {
+                    batch.put_doc(GRANT_TO, &row.key_to(&tenant, &subject), Vec::new(), None);
+                }
+            }
+        }
+        Self::mark(&mut batch, GRANT_TO_KNOWN, now);
+        Ok(Some(batch))
+    }
+
     /// Takes what is in memory about `subject` out of it, after an erasure.
     pub fn purge(&self, tenant: &TenantId, subject: &Iri) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(map) = cache.get_mut(tenant) {
             map.remove(subject);
         }
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn rows(reader: &Reader<'_>, tenant: &TenantId, subject: &str) -> Result<Vec<GrantRow>, ConsentError> {
@@ -313,6 +371,47 @@ impl ConsentView<'_> {
     /// Who the Attribute (or, without one, the entity as such) is about.
     pub fn bound(&self, tenant: &TenantId, entity: &str, attribute: Option<&str>, at: DateTime) -> Result<Bound, ConsentError> {
         self.book.registry.bound(self.reader, self.revision, tenant, entity, attribute, at)
+    }
+
+    /// What of the tenant's own data can be open to `recipient` by anybody's consent, and surely all of that. Nothing when it is too much to
+    /// be listed.
+    pub fn reach(&self, tenant: &TenantId, recipient: &Iri) -> Result<Option<Arc<Reach>>, ConsentError> {
+        let at = (tenant.clone(), recipient.clone());
+        {
+            let known = self.book.reach.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, reach)) = known.get(&at).filter(|(revision, _)| *revision == self.revision) {
+                return Ok(reach.clone());
+            }
+        }
+        let reach = self.find_reach(tenant, recipient)?.map(Arc::new);
+        let mut known = self.book.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT_REACHES {
+            known.clear();
+        }
+        // An older reader must not take the memory back to its own time.
+        if known.get(&at).is_none_or(|(revision, _)| *revision < self.revision) {
+            known.insert(at, (self.revision, reach.clone()));
+        }
+        Ok(reach)
+    }
+
+    fn find_reach(&self, tenant: &TenantId, recipient: &Iri) -> Result<Option<Reach>, ConsentError> {
+        let docs = self.reader.docs(GRANT_TO, &join(&[tenant.as_str(), recipient.as_str(), ""]), MAX_REACH + 1, None)?;
+        if docs.len() > MAX_REACH {
+            return Ok(None);
+        }
+        let (mut entities, mut heads) = (BTreeSet::new(), BTreeSet::new());
+        let subjects: BTreeSet<&str> = docs.iter().filter_map(|doc| doc.key.split(SEP).nth(2)).collect();
+        for subject in subjects {
+            for binding in Registry::targets_of(self.reader, tenant, subject)? {
+                match binding.target {
+                    Target::Entity(entity) | Target::Attribute { entity, .. } => drop(entities.insert(entity.to_string())),
+                    Target::Pattern(pattern) => drop(heads.insert(pattern.split('*').next().unwrap_or_default().to_owned())),
+                }
+            }
+        }
+        let small = entities.len() + heads.len() <= MAX_REACH;
+        Ok(small.then(|| Reach { entities: entities.into_iter().collect(), heads: heads.into_iter().collect() }))
     }
 
     /// All grants of `subject`, closed ones too. Whether one reaches a value depends on [`Self::bound`] as well.

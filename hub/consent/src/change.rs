@@ -280,7 +280,7 @@ impl ConsentBook {
                 let Some(at) = rows.iter().position(same) else {
                     let (row, envelope) = self.open(tenant, record, opening, terms, lists, &mut out.batch, ring, epoch, now)?;
                     fresh.push((row.process.clone(), row.recipient.clone(), row.envelope));
-                    out.batch.put_doc(GRANT, &row.key(tenant, subject), write_row(&row), row.valid.until);
+                    row.put(&mut out.batch, tenant, subject, row.valid.until);
                     out.opened.push(envelope);
                     continue;
                 };
@@ -291,18 +291,17 @@ impl ConsentBook {
                 }
                 if row.state != opening.state {
                     row.state = opening.state;
-                    out.batch.put_doc(GRANT, &row.key(tenant, subject), write_row(&row), row.valid.until);
+                    row.put(&mut out.batch, tenant, subject, row.valid.until);
                 }
             }
         }
         for mut row in rows {
             let state = folded.processes.get(&row.process).filter(|_| row.version == folded.version).map(|process| process.state);
-            let key = row.key(tenant, subject);
             if state == Some(State::Suspended) {
                 if row.state != State::Suspended {
                     row.state = State::Suspended;
                     lists.set(StatusPurpose::Suspension, row.status.suspension, true)?;
-                    out.batch.put_doc(GRANT, &key, write_row(&row), row.valid.until);
+                    row.put(&mut out.batch, tenant, subject, row.valid.until);
                     out.suspended.push((row.recipient, row.envelope));
                 }
                 continue;
@@ -321,12 +320,12 @@ impl ConsentBook {
             match state.filter(|state| !state.is_given()) {
                 Some(state) => {
                     row.state = state;
-                    out.batch.put_doc(GRANT, &key, write_row(&row), None);
+                    row.put(&mut out.batch, tenant, subject, None);
                 }
                 // The key of a renewed grant is the key of the one before it: what took its place is written there already.
                 None if successor.is_some() && row.version == folded.version => {}
                 None => {
-                    out.batch.delete_doc(GRANT, &key);
+                    row.delete(&mut out.batch, tenant, subject);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What must stay closed when an old backup comes back, and what must be gone when she wants it gone.
 
-use crate::book::{EVENT, GRANT, HUB, MARK, MAX_ROWS, OF, RECORD, join};
+use crate::book::{EVENT, HUB, MARK, MAX_ROWS, OF, RECORD, join};
 use crate::{Actor, ActorRole, Applied, Change, ConsentBook, ConsentError, ConsentEvent, Evidence, EvidenceKind, Input, Pids, Registry};
 use crate::registry::names;
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,7 @@ impl ConsentBook {
             batch.delete_doc(OF, &join(&[tenant.as_str(), subject.as_str(), record.as_str()]));
         }
         for row in Self::rows(reader, tenant, subject.as_str())? {
-            batch.delete_doc(GRANT, &row.key(tenant, subject));
+            row.delete(&mut batch, tenant, subject);
         }
         Registry::forget(reader, &mut batch, tenant, subject, now)?;
         Self::mark(&mut batch, HUB, now);

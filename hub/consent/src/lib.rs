@@ -32,7 +32,7 @@ mod transform;
 pub mod envelope;
 
 pub use ack::{Acknowledgement, Outcome, StoreAnswer};
-pub use book::{ConsentBook, ConsentView, Issuer, StoredEnvelope};
+pub use book::{ConsentBook, ConsentView, Issuer, Reach, StoredEnvelope};
 pub use bundle::{Bundle, Report, Verdict, verify_bundle, verify_bundle_with};
 pub use change::{Applied, Closed, Input};
 pub use envelope::{ConsentPointer, Envelope, EnvelopeClaims, StatusEntry, StatusPointer};

@@ -76,6 +76,10 @@ impl Hub {
             batch.put_doc(SECRET, "salt", secret.to_vec(), None);
             store.commit(batch).await?;
         }
+        let now = clock.now();
+        if let Some(batch) = store.read(move |r| ConsentBook::complete(r, now).map_err(crate::consent::told)).await? {
+            store.commit(batch).await?;
+        }
         let keys = Arc::new(RwLock::new(ring));
         let journal = Journal::open(&store).await?;
         let inbox = Iri::new(format!("{}/waybill/events", governance.base_url))

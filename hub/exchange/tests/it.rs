@@ -262,6 +262,53 @@ proptest::proptest! {
 }
 
 #[tokio::test]
+async fn of_very_many_the_same_is_seen_as_of_each() {
+    use waybill_consent::Target;
+    let world = World::new().await;
+    let entity = |id: &str, types: &str| format!("{{\"id\":\"{id}\",\"type\":[{types}],\"{}\":[{{\"type\":\"Property\",\"value\":1}}]}}", world::POWER);
+    let meter = format!("\"{}\"", world::METER_ONLY);
+    for n in 0..2100 {
+        world.store(&format!("urn:m:{n:04}"), &entity(&format!("urn:m:{n:04}"), &meter)).await;
+    }
+    world.store("urn:both:1", &entity("urn:both:1", &format!("{meter},\"{}\"", world::METER))).await;
+    let who = |n: u32| format!("https://p{n}.example/#me");
+    world.bind("urn:m:0001", &who(1)).await;
+    world.bind_to(Target::Attribute { entity: iri("urn:m:0002"), attribute: iri(world::POWER) }, &who(2)).await;
+    world.bind_to(Target::Pattern("urn:m:19*".into()), &who(3)).await;
+    world.bind("urn:both:1", &who(4)).await;
+    // Of two, both must have agreed; one did.
+    world.bind("urn:m:0005", &who(5)).await;
+    world.bind("urn:m:0005", &who(6)).await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    for n in 1..6 {
+        world.grant(&who(n), "given", data.clone()).await;
+    }
+    world.bind("urn:m:0007", &who(7)).await;
+    world.grant(&who(7), "given", data.clone()).await;
+    world.grant(&who(7), "withdrawn", data.clone()).await;
+    let ids = async || {
+        let mut query = waybill_query::EntityQuery::of_types(world::types("OnlyMeter"));
+        query.limit = 1000;
+        let page = world.hub.query(&world.city_b(world::ADVICE), query, |_| true).await.expect("a page");
+        page.get().entities.iter().map(|e| e.id().to_owned()).collect::<Vec<_>>()
+    };
+    let expected: Vec<String> = ["urn:both:1".into(), "urn:m:0001".into(), "urn:m:0002".into()].into_iter().chain((1900..2000).map(|n| format!("urn:m:{n}"))).collect();
+    assert_eq!(ids().await, expected);
+    for (id, seen) in [("urn:m:0001", true), ("urn:m:1950", true), ("urn:both:1", true), ("urn:m:0005", false), ("urn:m:0007", false), ("urn:m:0100", false)] {
+        assert_eq!(world.seen_by_city_b(id).await.is_some(), seen, "{id}");
+    }
+    // Who comes later, and who goes.
+    world.grant(&who(6), "given", data.clone()).await;
+    world.grant(&who(3), "withdrawn", data).await;
+    assert_eq!(ids().await, ["urn:both:1", "urn:m:0001", "urn:m:0002", "urn:m:0005"]);
+    let lines = {
+        world.hub.journal().flush_all().await.expect("flushed");
+        world.hub.journal().export(1, 100_000).await.expect("the journal")
+    };
+    assert!(lines.iter().any(|l| l.contains("no-grant")), "that the rest stayed closed is on record");
+}
+
+#[tokio::test]
 async fn an_order_is_of_what_the_recipient_sees() {
     let world = World::new().await;
     for (n, power, step) in [(1, 300.0, 1000.0), (2, 200.0, 10.0), (3, 250.0, 10.0)] {

@@ -73,6 +73,10 @@ impl Tally {
             *self.by_subject.entry((subject.clone(), reason)).or_default() += 1;
         }
     }
+    /// Notes that there is more than was looked at, of which it is known without looking that it is granted to nobody who asks.
+    pub fn not_looked_at(&mut self) {
+        self.note(Reason::NoGrant, &[]);
+    }
     /// Adds what another one counted.
     pub fn absorb(&mut self, other: Self) {
         self.matched_personal += other.matched_personal;

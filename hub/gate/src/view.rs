@@ -7,7 +7,7 @@ use crate::transform;
 use crate::window::{Accumulator, WINDOW};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Transform};
+use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Reach, Transform};
 use waybill_model::{AttributeSpan, DateTime, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, Scope};
 use waybill_policy::{Member, Request, Target};
 use waybill_query::EntityQuery;
@@ -142,6 +142,25 @@ impl std::ops::Deref for Eyes<'_> {
 }
 
 impl Eyes<'_> {
+    /// Where of the tenant's own entities of `types` anything can be visible at all, when that follows from whom the recipient has grants of:
+    /// for a party, of types whose Attributes are all personal and that no other basis opens to it. What came from other hubs is beside it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn reach(&self, types: &[Iri]) -> Result<Option<Arc<Reach>>, StoreError> {
+        let Some(recipient) = self.scope.recipient.as_ref().filter(|party| **party != self.governance.party) else { return Ok(None) };
+        if !matches!(self.kind, Kind::Party { .. }) || types.is_empty() {
+            return Ok(None);
+        }
+        let names = |list: &[Iri]| list.is_empty() || list.iter().any(|t| types.contains(t));
+        let open = self.governance.classes.iter().any(|rule| rule.class == Class::Open && names(&rule.types));
+        let other = self.governance.basis.iter().any(|grant| &grant.recipient == recipient && grant.assets.iter().any(|asset| names(&asset.types)));
+        if open || other {
+            return Ok(None);
+        }
+        self.consents.reach(&self.scope.tenant, recipient).map_err(told)
+    }
+
     /// The entity as this recipient may see it; nothing when she may not know that it exists. Notes in `tally` what stayed closed.
     ///
     /// # Errors

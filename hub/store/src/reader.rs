@@ -142,6 +142,12 @@ impl<'c> Reader<'c> {
         Ok(self.conn.prepare_cached(&sql)?.query_row(params_from_iter(params), |row| row.get(0))?)
     }
 
+    /// Whether more than `limit` entities may pass `filter`. Looks at an index only; without one for it, the answer is yes.
+    pub fn holds_more(&self, tenant: &TenantId, filter: &Filter, limit: usize) -> Result<bool, StoreError> {
+        let Some(tenant) = self.name(tenant.as_str())? else { return Ok(false) };
+        crate::sqlite::plan::holds_more(self.conn, tenant, filter, limit)
+    }
+
     /// The expanded types of the tenant's entities with the number of entities, sorted.
     pub fn types(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
         self.tally(tenant, "n.text, count(*) FROM entity_type t JOIN name n ON n.id=t.type AND n.text<>''")

@@ -435,3 +435,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn grants_are_found_by_whom_they_are_for_also_in_a_store_from_before() {
+    let hub = Hub::new();
+    let binding = waybill_consent::Binding {
+        target: Target::Entity(iri("urn:meter:1")),
+        subject: iri(ANNA),
+        validity: Validity::default(),
+        asserted_by: iri(CITY_A),
+        evidence: String::new(),
+        rule: Rule::All,
+    };
+    let mut batch = Batch::new();
+    ConsentBook::bind(&mut batch, &tenant(), &binding, t(0));
+    hub.commit(batch);
+    let reach = |hub: &Hub| hub.look(|r, book, _| book.view(r).and_then(|view| view.reach(&tenant(), &iri(CITY_B)))).expect("reads").expect("few").entities.clone();
+    assert!(reach(&hub).is_empty());
+    hub.change(Some(&record()), &[given()], 1);
+    assert_eq!(reach(&hub), ["urn:meter:1"]);
+    // As a store was before there were such rows.
+    let rows = hub.look(|r, _, _| r.docs("consent-grant-to", "", 10, None).expect("reads"));
+    let mut batch = Batch::new();
+    for row in &rows {
+        batch.delete_doc("consent-grant-to", &row.key);
+    }
+    batch.delete_doc("consent-mark", "grant-to");
+    hub.commit(batch);
+    let batch = hub.look(|r, _, _| ConsentBook::complete(r, t(2)).expect("reads")).expect("something to do");
+    hub.commit(batch);
+    assert_eq!(hub.look(|r, _, _| r.docs("consent-grant-to", "", 10, None).expect("reads").into_iter().map(|d| d.key).collect::<Vec<_>>()), rows.iter().map(|d| d.key.clone()).collect::<Vec<_>>());
+    assert!(hub.look(|r, _, _| ConsentBook::complete(r, t(3)).expect("reads")).is_none());
+    hub.change(None, &[event("w1", 1, Change::Withdrawn, t(4))], 5);
+    assert!(reach(&hub).is_empty());
+}

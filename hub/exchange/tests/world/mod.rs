@@ -12,11 +12,17 @@ use waybill_store::Store;
 pub const POWER: &str = "https://w3id.org/example/power";
 pub const MODEL: &str = "https://w3id.org/example/model";
 pub const METER: &str = "https://w3id.org/example/SmartMeter";
+/// A type of which nothing is open.
+pub const METER_ONLY: &str = "https://w3id.org/example/OnlyMeter";
 pub const CITY_B: &str = "https://b.example/party";
 pub const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
 
 pub fn iri(text: &str) -> Iri {
     Iri::new(text).expect("an IRI")
+}
+
+pub fn types(list: &str) -> TypeSelection {
+    TypeSelection::parse(list, &Names).expect("types")
 }
 
 struct Names;

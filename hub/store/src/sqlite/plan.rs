@@ -62,6 +62,14 @@ pub fn plan(conn: &Connection, tenant: i64, filter: &Filter) -> Result<Plan, Sto
     Ok(Plan { start: sizes.swap_remove(least).map(|(_, keys)| keys), condition: condition(tenant, &rest) })
 }
 
+/// Whether the set of the filter has more than `limit` keys; yes when no index says.
+pub fn holds_more(conn: &Connection, tenant: i64, filter: &Filter, limit: usize) -> Result<bool, StoreError> {
+    let Some(keys) = keys(tenant, filter) else { return Ok(true) };
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", keys.text, limit + 1);
+    let n: usize = conn.prepare_cached(&sql)?.query_row(params_from_iter(&keys.params), |row| row.get(0))?;
+    Ok(n > limit)
+}
+
 /// Whether the condition is a look-up for each entity, not a set to be worked out first.
 fn is_cheap(filter: &Filter) -> bool {
     match filter {
