@@ -4,7 +4,7 @@ use waybill_http::Request;
 use waybill_model::{Problem, ProblemCode};
 
 /// The largest notice in bytes. A security event names no data, so it is short.
-pub(crate) const MAX_NOTICE: usize = 64 * 1024;
+pub(crate) const MAX_NOTICE: usize = 512 * 1024;
 
 /// The compact JWS that is the body of a notice.
 ///

@@ -42,7 +42,7 @@ async fn town_over(store: Store, party: &str, port: std::net::SocketAddr, others
         governance.agreements.push(Agreement {
             id: iri(&format!("urn:agreement:{}", hub.rsplit(':').next().unwrap_or("x"))),
             recipient: Some(iri(other)),
-            purposes: Vec::new(),
+            purposes: vec![iri("https://w3id.org/waybill/purpose#EnergyAdvice")],
             open: true,
             holder: HolderClass::Enforcing,
             hub: Some(hub.clone()),

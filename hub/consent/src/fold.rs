@@ -236,7 +236,7 @@ fn defeating(event: &ConsentEvent) -> bool {
 }
 
 fn by_clock(mut out: ProcessState, now: DateTime) -> ProcessState {
-    if out.state.is_given() {
+    if out.state.is_given() || out.state == State::Suspended {
         if out.validity.until.is_some_and(|until| until <= now) {
             out.state = State::Expired;
             out.since = out.validity.until;

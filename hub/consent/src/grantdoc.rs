@@ -319,7 +319,7 @@ impl GrantDocument {
             // The first version that a hub sees has no predecessor here, whatever she counts.
             let version = self.version.max(1);
             let record = self.record(id, version, None, said)?;
-            let event = self.event(id, version, self.change(), said, seen, Vec::new());
+            let event = self.event(id, version, self.change(), said, seen, Vec::new(), None);
             return Ok(Imported { record: Some(record), events: vec![event] });
         };
         let as_last = self.record(id, last.version, last.prev.clone(), last.created)?;
@@ -342,7 +342,7 @@ impl GrantDocument {
                 if as_last != *last || returned {
                     let version = self.version.max(last.version + 1);
                     let record = self.record(id, version, Some(last.hash_text()), said)?;
-                    let event = self.event(id, version, Change::Given, said, seen, ended);
+                    let event = self.event(id, version, Change::Given, said, seen, ended, spoken);
                     return Ok(Imported { record: Some(record), events: vec![event] });
                 }
                 let change = match spoken.map(|event| event.state) {
@@ -351,13 +351,19 @@ impl GrantDocument {
                     _ => Change::Given,
                 };
                 let said = spoken.map_or(said, |event| if said > event.time { said } else { seen.received });
-                Ok(Imported { record: None, events: vec![self.event(id, last.version, change, said, seen, ended)] })
+                Ok(Imported { record: None, events: vec![self.event(id, last.version, change, said, seen, ended, spoken)] })
             }
             // A no is about all that was ever agreed to, whatever else the document says now.
             DocumentState::Withdrawn | DocumentState::Suspended | DocumentState::Refused => {
                 // She may have left the time of her yes in the document.
                 let said = if said > last.created { said } else { seen.received };
-                let event = self.event(id, last.version, self.change(), said, seen, Vec::new());
+                // To say no to what she agreed to is to take it back.
+                let agreed = events.iter().any(|event| matches!(event.state, Change::Given | Change::Renewed));
+                let change = if self.state == DocumentState::Refused && agreed { Change::Withdrawn } else { self.change() };
+                if reread && spoken.is_some_and(|event| event.state == change) {
+                    return Ok(Imported::default());
+                }
+                let event = self.event(id, last.version, change, said, seen, Vec::new(), spoken);
                 let known = events.iter().any(|own| own.eid == event.eid);
                 Ok(Imported { record: None, events: if known { Vec::new() } else { vec![event] } })
             }
@@ -378,8 +384,9 @@ impl GrantDocument {
         }
     }
 
-    fn event(&self, id: &Iri, version: u32, state: Change, time: DateTime, seen: &Observed, after: Vec<String>) -> ConsentEvent {
-        event(id, version, state, time, &self.subject, seen.evidence(), seen.received, after)
+    #[allow(clippy::too_many_arguments, reason = "the members of an event")]
+    fn event(&self, id: &Iri, version: u32, state: Change, time: DateTime, seen: &Observed, after: Vec<String>, before: Option<&ConsentEvent>) -> ConsentEvent {
+        event(id, version, state, time, &self.subject, seen.evidence(), seen.received, after, before)
     }
 }
 
@@ -401,8 +408,11 @@ fn event(
     evidence: Evidence,
     received: DateTime,
     after: Vec<String>,
+    before: Option<&ConsentEvent>,
 ) -> ConsentEvent {
-    let seed = format!("{id}\n{version}\n{state:?}\n{}", evidence.hash.as_deref().unwrap_or(""));
+    // She may say the same again after she said something else in between; that is another event.
+    let before = before.map_or("", |event| event.eid.as_str());
+    let seed = format!("{id}\n{version}\n{state:?}\n{}\n{before}", evidence.hash.as_deref().unwrap_or(""));
     ConsentEvent {
         time,
         eid: format!("doc-{}", b64url(&sha256(seed.as_bytes())[..16])),
@@ -422,7 +432,7 @@ fn event(
 /// The event for a document that is gone: whoever deletes her grant takes it back.
 pub fn gone(last: &ConsentRecord, source: &Iri, received: DateTime) -> ConsentEvent {
     let evidence = Evidence { source: Some(source.clone()), ..Evidence::of(EvidenceKind::Observed) };
-    let mut out = event(&last.id, last.version, Change::Withdrawn, received, &last.subject.id, evidence, received, Vec::new());
+    let mut out = event(&last.id, last.version, Change::Withdrawn, received, &last.subject.id, evidence, received, Vec::new(), None);
     out.reason = Some("the grant document is gone".to_owned());
     out
 }

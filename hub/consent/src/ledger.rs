@@ -60,6 +60,17 @@ impl Note {
     }
 }
 
+/// What was closed again, with all that follows from it.
+#[derive(Debug)]
+pub struct Reapplied {
+    /// Whose store.
+    pub tenant: TenantId,
+    /// The record.
+    pub record: Iri,
+    /// The change.
+    pub applied: Applied,
+}
+
 fn note_name(record: &Iri) -> String {
     hex(&sha256(record.as_str().as_bytes()))
 }
@@ -67,7 +78,7 @@ fn note_name(record: &Iri) -> String {
 impl ConsentBook {
     /// Closes again, after a restore, what the ledger's `note` says was closed. Nothing when the note is not about a consent, when the
     /// record is not in the restored state, or when the state is closed already.
-    pub fn reapply(&self, reader: &Reader<'_>, note: &[u8], ring: &KeyRing, now: DateTime) -> Result<Option<Applied>, ConsentError> {
+    pub fn reapply(&self, reader: &Reader<'_>, note: &[u8], ring: &KeyRing, now: DateTime) -> Result<Option<Reapplied>, ConsentError> {
         let Ok(note) = serde_json::from_slice::<Note>(note) else { return Ok(None) };
         let mut after: Option<Iri> = None;
         loop {
@@ -95,7 +106,8 @@ impl ConsentBook {
                     return Ok(None);
                 }
                 let input = Input { tenant: &note.tenant, record, version: None, events: &[event] };
-                return self.change(reader, input, ring, now).map(Some);
+                let applied = self.change(reader, input, ring, now)?;
+                return Ok(Some(Reapplied { tenant: note.tenant.clone(), record: record.clone(), applied }));
             }
             after = Some(last.clone());
         }

@@ -43,7 +43,7 @@ pub use grant::{Grant, GrantSet, Opening, StatusIndexes, Template, Templates, co
 pub use grantdoc::{DocumentState, GrantDocument, Imported, Named, Observed, Precision, Shared, gone, record_id_of};
 pub use issue::Issue;
 pub use heartbeat::{Heartbeat, Heartbeats};
-pub use ledger::Note;
+pub use ledger::{Note, Reapplied};
 pub use manifest::{LeafKey, LeafMatch, Manifest, ManifestBuilder, ManifestClaims, Operation, leaf_hash};
 pub use narrow::is_narrower;
 pub use record::{

@@ -120,6 +120,8 @@ pub struct Bound {
     pub subjects: Vec<Iri>,
     /// Those of whom each must have agreed. Empty only when nobody is bound: then the data is closed.
     pub deciders: Vec<Iri>,
+    /// Since when it is about all of them: what is older may be about somebody who was there before.
+    pub since: Option<DateTime>,
 }
 
 impl Bound {
@@ -135,8 +137,12 @@ impl Bound {
     fn of<'a>(bindings: impl Iterator<Item = &'a Binding> + Clone) -> Self {
         let names = |list: BTreeSet<&Iri>| list.into_iter().cloned().collect::<Vec<Iri>>();
         let subjects = names(bindings.clone().map(|b| &b.subject).collect());
-        let holders = names(bindings.filter(|b| b.rule == Rule::Holder).map(|b| &b.subject).collect());
-        Self { deciders: if holders.is_empty() { subjects.clone() } else { holders }, subjects }
+        let holders = names(bindings.clone().filter(|b| b.rule == Rule::Holder).map(|b| &b.subject).collect());
+        let deciders = if holders.is_empty() { subjects.clone() } else { holders };
+        // Of several bindings of one person, the first; of several persons, the last to come.
+        let since_of = |who: &Iri| bindings.clone().filter(|b| b.subject == *who).map(|b| b.validity.from).min().flatten();
+        let since = deciders.iter().filter_map(since_of).max();
+        Self { deciders, subjects, since }
     }
 }
 
@@ -233,7 +239,16 @@ impl Registry {
 
     /// What `subject` is or was bound to, whatever the time.
     pub fn targets_of(reader: &Reader<'_>, tenant: &TenantId, subject: &str) -> Result<Vec<Binding>, ConsentError> {
-        rows(reader, BOUND, &join(&[tenant.as_str(), subject, ""]))
+        let (prefix, mut out, mut after) = (join(&[tenant.as_str(), subject, ""]), Vec::new(), None::<String>);
+        // No limit: a party that owns a whole street's things must be able to withdraw from all of them.
+        loop {
+            let docs = reader.docs(BOUND, &prefix, MAX_ROWS, after.as_deref())?;
+            let Some(last) = docs.last() else { return Ok(out) };
+            after = Some(last.key.clone());
+            for doc in &docs {
+                out.push(read_row(&doc.payload, "binding")?);
+            }
+        }
     }
 
     /// Everybody whom the Attribute is, was or will be about, whatever the time.

@@ -93,7 +93,7 @@ impl Hub {
                         hub.inner.book.change(r, input, &ring, now)
                     };
                     match applied {
-                        Ok(applied) => hub.follow_through(r, &tenant_, &record_, applied, &events_).map(Ok),
+                        Ok(applied) => hub.follow_through(r, &tenant_, &record_, applied, &events_, version_.is_none() && events_.is_empty()).map(Ok),
                         Err(ConsentError::Store(e)) => Err(e),
                         Err(refused) => Ok(Err(Problem::from(refused))),
                     }
@@ -148,7 +148,8 @@ impl Hub {
         self.change_consent(tenant, &id, None, vec![event]).await.map(Some)
     }
 
-    fn follow_through(&self, r: &Reader<'_>, tenant: &TenantId, record: &Iri, applied: Applied, events: &[ConsentEvent]) -> Result<(Batch, Granted), StoreError> {
+    /// All that follows from a change. One of which nothing follows and that nobody made, `by_clock`, leaves no record.
+    pub(crate) fn follow_through(&self, r: &Reader<'_>, tenant: &TenantId, record: &Iri, applied: Applied, events: &[ConsentEvent], by_clock: bool) -> Result<(Batch, Granted), StoreError> {
         let now = self.inner.clock.now();
         let epoch = r.epoch()? + 1;
         let visible = applied.changes_visibility();
@@ -190,7 +191,9 @@ impl Hub {
             "events": events.iter().map(|e| json!({ "state": e.state, "by": e.by, "evidence": e.evidence.kind })).collect::<Vec<_>>(),
         });
         let entry = Record::new(kind, tenant.clone(), now).left((opened.len() + closed.len()) as u64, None).about(subject.clone(), Some(reference), what);
-        self.inner.journal.append(&mut batch, entry);
+        if visible || !by_clock {
+            self.inner.journal.append(&mut batch, entry);
+        }
         let granted = Granted { record: record.clone(), subject, state: folded, opened: opened.iter().map(|e| e.hash).collect(), closed: closed.iter().map(|c| c.envelope).collect() };
         Ok((batch, granted))
     }
@@ -225,12 +228,17 @@ impl Hub {
     /// The store's.
     pub async fn end_grants(&self) -> Result<usize, Problem> {
         let now = self.inner.clock.now();
-        let ended = self.inner.store.read(move |r| ConsentBook::ended(r, now, 100).map_err(told)).await?;
-        let n = ended.len();
+        let ended = self.inner.store.read(move |r| ConsentBook::ended(r, now, 1000).map_err(told)).await?;
+        let mut done = 0;
         for (tenant, record) in ended {
-            self.change_consent(&tenant, &record, None, Vec::new()).await?;
+            match self.change_consent(&tenant, &record, None, Vec::new()).await {
+                // One that stays as it was is due still; the next look is not made at once for it.
+                Ok(granted) => done += usize::from(!granted.closed.is_empty()),
+                // One record must not keep others open.
+                Err(problem) => tracing::warn!(%record, code = problem.code, "a consent whose time is over is not closed: {}", problem.detail),
+            }
         }
-        Ok(n)
+        Ok(done)
     }
 }
 
@@ -245,8 +253,9 @@ pub(crate) fn entities_of(r: &Reader<'_>, tenant: &TenantId, subject: &Iri) -> R
     }
     for pattern in patterns {
         let head = pattern.split('*').next().unwrap_or_default().to_owned();
+        let target = Target::Pattern(pattern);
         r.candidates(tenant, &Filter::IdPrefix(head), None, |doc| {
-            out.extend(doc.id_iri().ok());
+            out.extend(doc.id_iri().ok().filter(|id| target.covers(id.as_str(), "")));
             std::ops::ControlFlow::Continue(())
         })?;
     }

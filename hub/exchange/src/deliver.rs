@@ -4,6 +4,7 @@ use crate::fan::{find_follower, is_on};
 use crate::follow::{encode, follower_key};
 use crate::hub::Hub;
 use crate::origin::which;
+use crate::scan::each_doc;
 use crate::rows::{DEAD, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, SEP, Seen, SeenInstance, key, of_follower};
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_gate::{Deleted, Draft, Tally, View, VisibleDoc};
@@ -32,6 +33,14 @@ impl Hub {
             let (Some(Some(tenant)), Some(Ok(follower))) = (parts.next().map(TenantId::new), parts.next().map(Iri::new)) else { continue };
             by_follower.entry((tenant, follower)).or_default().push(row);
         }
+        let crowded = by_follower.values().map(Vec::len).sum::<usize>() >= AT_ONCE * 8;
+        if crowded {
+            // Whoever has the oldest rows must not keep others from theirs: a withdrawal may be among them.
+            let seen: Vec<(TenantId, Iri)> = by_follower.keys().cloned().collect();
+            for (follower, rows) in self.others_due(now, seen).await? {
+                by_follower.insert(follower, rows);
+            }
+        }
         let started = by_follower.len();
         for ((tenant, follower), mut rows) in by_follower {
             rows.truncate(AT_ONCE);
@@ -52,6 +61,28 @@ impl Hub {
         Ok(started)
     }
 
+    /// What is due of followers other than `seen`, some of each.
+    #[allow(clippy::type_complexity, reason = "rows by follower")]
+    async fn others_due(&self, now: DateTime, seen: Vec<(TenantId, Iri)>) -> Result<Vec<((TenantId, Iri), Vec<Doc>)>, Problem> {
+        let read = move |r: &Reader<'_>| {
+            let mut followers = Vec::new();
+            each_doc(r, FOLLOWER, "", |doc| followers.extend(serde_json::from_slice::<Follower>(&doc.payload)))?;
+            let mut out = Vec::new();
+            for follower in followers {
+                let who = (follower.tenant, follower.id);
+                if !seen.contains(&who) {
+                    let mut rows = r.docs(OUTBOX, &of_follower(&who.0, &who.1), AT_ONCE, None)?;
+                    rows.retain(|row| row.due.is_some_and(|due| due <= now));
+                    if !rows.is_empty() {
+                        out.push((who, rows));
+                    }
+                }
+            }
+            Ok(out)
+        };
+        Ok(self.inner.store.read(read).await?)
+    }
+
     pub(crate) fn flights(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
         self.inner.flights.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -64,7 +95,8 @@ impl Hub {
         };
         let (Some(sink), Some(selection)) = (self.sink(&follower.sink), self.selection(&follower)) else {
             let error = DeliveryError::retry(format!("no sink `{}` is there", follower.sink));
-            return self.failed(&follower, &rows, &error, false).await;
+            // It may be to be taken back: that is never given up.
+            return self.failed(&follower, &rows, &error, true).await;
         };
         let view = self.inner.gate.view(&follower.on_behalf.scope(&follower.tenant));
         let plan = {

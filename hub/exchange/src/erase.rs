@@ -35,24 +35,27 @@ impl Hub {
     /// # Errors
     /// The store's. It may be called again after an error: what is done is done.
     pub async fn erase(&self, tenant: &TenantId, subject: &Iri) -> Result<Erasure, Problem> {
-        self.erase_with(tenant, subject, true).await
+        self.erase_with(tenant, subject, None).await
     }
 
-    pub(crate) async fn erase_with(&self, tenant: &TenantId, subject: &Iri, patient: bool) -> Result<Erasure, Problem> {
+    /// With `since`, once more after a restore: before the hub is up nobody can be told.
+    pub(crate) async fn erase_with(&self, tenant: &TenantId, subject: &Iri, since: Option<DateTime>) -> Result<Erasure, Problem> {
         let mut out = Erasure::default();
-        for _ in 0..16 {
-            out.consents += self.withdraw_all(tenant, subject).await?;
-            // What she is to be told and given back in her pod names her, so it goes first, as far as her pod answers.
-            self.change_pods().await?;
+        for round in 0..16 {
+            out.consents = out.consents.max(self.withdraw_all(tenant, subject).await?);
+            if round == 0 {
+                // What she is to be told and given back in her pod names her, so it goes first, as far as her pod answers.
+                self.change_pods().await?;
+            }
             let (hub, tenant_, subject_) = (self.clone(), tenant.clone(), subject.clone());
-            let (mut batch, entities, withdrawals) = self.inner.store.read(move |r| hub.forget_all(r, &tenant_, &subject_)).await?;
+            let (mut batch, entities, withdrawals) = self.inner.store.read(move |r| hub.forget_all(r, &tenant_, &subject_, since)).await?;
             batch.absorb(self.inner.journal.erase(subject));
             match self.commit(batch).await {
                 Ok(_) => {
                     (out.entities, out.withdrawals) = (entities, withdrawals);
                     self.inner.book.purge(tenant, subject);
                     // Who follows is being told right now, by rows that name her entities; mostly that takes no time.
-                    for _ in 0..if patient { PATIENCE } else { 0 } {
+                    for _ in 0..if since.is_none() { PATIENCE } else { 0 } {
                         if self.scrub_what_is_told().await? {
                             return Ok(out);
                         }
@@ -98,21 +101,23 @@ impl Hub {
     }
 
     /// All of it in one Batch, that only commits if no consent, no binding and none of her entities changed meanwhile.
-    fn forget_all(&self, r: &Reader<'_>, tenant: &TenantId, subject: &Iri) -> Result<(Batch, usize, Vec<Iri>), StoreError> {
+    fn forget_all(&self, r: &Reader<'_>, tenant: &TenantId, subject: &Iri, since: Option<DateTime>) -> Result<(Batch, usize, Vec<Iri>), StoreError> {
         let now = self.inner.clock.now();
         let mut batch = Batch::new();
         let view = self.inner.book.view(r).map_err(told)?;
         view.expect(&mut batch);
         let mut hers: BTreeSet<Iri> = entities_of(r, tenant, subject)?.into_iter().collect();
         self.forget_pod_entities(r, &mut batch, tenant, subject, &mut hers)?;
-        let (mut changed, mut windows) = (0, Vec::new());
+        let (mut changed, mut windows, mut gone) = (0, Vec::new(), BTreeSet::new());
         for entity in &hers {
             // Followers are told by comparing with what they saw; for that, nobody has to be bound any more.
             self.todo_entity(&mut batch, tenant, entity);
             let Some(doc) = r.entity(tenant, entity.as_str())? else {
                 if Registry::ever(r, tenant, entity.as_str(), "").map_err(told)?.iter().all(|s| s == subject) {
-                    // It may have expired, and still lie there.
+                    // It may have expired, and still lie there; so may averages of what is gone.
                     batch.delete_entity(tenant, entity.as_str());
+                    windows.push(key(&[tenant.as_str(), entity.as_str(), ""]));
+                    gone.insert(entity.clone());
                 }
                 continue;
             };
@@ -124,7 +129,11 @@ impl Hub {
             }
             match without(&doc, |span| alone.contains(doc.name(span)), now) {
                 crate::Change::Put(doc, ()) => drop(batch.put_entity(tenant, &doc)),
-                crate::Change::Delete(()) => drop(batch.delete_entity(tenant, entity.as_str())),
+                crate::Change::Delete(()) => {
+                    batch.delete_entity(tenant, entity.as_str());
+                    windows.push(key(&[tenant.as_str(), entity.as_str(), ""]));
+                    gone.insert(entity.clone());
+                }
                 crate::Change::Keep(()) => continue,
             }
             changed += 1;
@@ -132,14 +141,17 @@ impl Hub {
         for prefix in windows {
             forget_under(r, &mut batch, WINDOW, &prefix)?;
         }
-        forget_rows(r, &mut batch, tenant, subject, &hers)?;
+        // Of what is about others too, their rows stay: they lead from an envelope that ends to what came under it.
+        forget_rows(r, &mut batch, tenant, subject, &gone)?;
         let withdrawals = forget_withdrawals(r, &mut batch, tenant, subject)?;
         batch.absorb(ConsentBook::forget(r, tenant, subject, now).map_err(told)?);
         let who = self.erased_key(tenant, subject);
-        batch.put_doc(ERASED, &who, encode(&now), None);
-        let digests: BTreeSet<String> = hers.iter().map(|id| self.entity_digest(id.as_str())).collect();
+        // Erased again after a restore, it counts from when she asked.
+        let at = since.unwrap_or(now);
+        batch.put_doc(ERASED, &who, encode(&at), None);
+        let digests: BTreeSet<String> = gone.iter().map(|id| self.entity_digest(id.as_str())).collect();
         batch.put_doc(SCRUB, &who, encode(&digests), None);
-        batch.raise_epoch(encode(&crate::restore::Note::Erased { tenant: tenant.clone(), who }));
+        batch.raise_epoch(encode(&crate::restore::Note::Erased { tenant: tenant.clone(), who, at }));
         Ok((batch, changed, withdrawals))
     }
 
@@ -246,12 +258,12 @@ fn forget_under(r: &Reader<'_>, batch: &mut Batch, space: &str, prefix: &str) ->
     })
 }
 
-/// Rows of work and of record that name her or her entities.
-fn forget_rows(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, hers: &BTreeSet<Iri>) -> Result<(), StoreError> {
+/// Rows of work and of record that name her or entities that are `gone` with her.
+fn forget_rows(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, gone: &BTreeSet<Iri>) -> Result<(), StoreError> {
     batch.delete_doc(TODO, &key(&["subject", tenant.as_str(), subject.as_str()]));
     forget_under(r, batch, TODO, &key(&["subject-at", tenant.as_str(), subject.as_str(), ""]))?;
     forget_under(r, batch, POD, &key(&[subject.as_str(), ""]))?;
-    let named = |text: &str| hers.iter().any(|id| id.as_str() == text);
+    let named = |text: &str| gone.iter().any(|id| id.as_str() == text);
     each_doc(r, DEAD, "", |doc| {
         let parts: Vec<&str> = doc.key.split(SEP).collect();
         let goes = match parts.as_slice() {

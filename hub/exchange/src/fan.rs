@@ -17,6 +17,9 @@ use waybill_store::{Batch, Doc, Filter, Reader, StoreError};
 /// Rows taken at once.
 const AT_ONCE: usize = 200;
 
+/// For how long a row that cannot be done rests, in seconds.
+const PUT_OFF: i64 = 60;
+
 /// Which entities came under an envelope. Key: envelope, tenant, entity.
 pub(crate) const CAME_UNDER: &str = "came-under";
 
@@ -39,14 +42,25 @@ impl Hub {
                     let Ok(todo) = serde_json::from_slice::<Todo>(&row.payload) else {
                         let mut batch = Batch::new();
                         batch.delete_doc(TODO, &row.key);
-                        return Ok(batch);
+                        return batch;
                     };
-                    let mut batch = hub.follow_up(r, &todo)?;
+                    let mut batch = match hub.follow_up(r, &todo) {
+                        Ok(mut batch) => {
+                            batch.delete_doc(TODO, &row.key);
+                            batch
+                        }
+                        // One row that cannot be done must not hold up everybody else's.
+                        Err(e) => {
+                            tracing::error!("a row of work is put off: {e}");
+                            let mut batch = Batch::new();
+                            batch.put_doc(TODO, &row.key, row.payload.clone(), Some(now.plus_seconds(PUT_OFF)));
+                            batch
+                        }
+                    };
                     batch.expect_doc(TODO, &row.key, Some(row.revision));
-                    batch.delete_doc(TODO, &row.key);
-                    Ok(batch)
+                    batch
                 };
-                rows.into_iter().map(follow_up).collect::<Result<Vec<_>, StoreError>>()
+                Ok(rows.into_iter().map(follow_up).collect::<Vec<_>>())
             })
             .await?;
         let mut commits = tokio::task::JoinSet::new();
@@ -77,8 +91,9 @@ impl Hub {
             Todo::Entity { tenant, id } => {
                 let doc = r.entity(tenant, id.as_str())?;
                 for follower in followers_of(r, tenant)? {
-                    let Some(selection) = self.selection(&follower) else { continue };
-                    let wanted = is_on(&follower, now) && doc.as_ref().is_some_and(|d| crate::read::fits(&selection.query, d));
+                    // Also without its sink: what it has seen has to be taken back once the sink is there again.
+                    let selection = self.selection(&follower);
+                    let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| crate::read::fits(&s.query, d)));
                     let at = follower_entity(tenant, &follower.id, id.as_str());
                     // What a follower has seen is taken back even while it rests.
                     if wanted || r.doc(SEEN, &at)?.is_some() {

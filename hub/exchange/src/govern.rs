@@ -9,7 +9,7 @@ use crate::write::put_todo;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use waybill_consent::{Binding, ConsentBook, ConsentPointer, Envelope, EnvelopeEvent, Grant, Issue, OnWithdrawal, Rule, StatusPurpose, Target, Terms, Validity};
+use waybill_consent::{Binding, ConsentBook, ConsentPointer, Envelope, EnvelopeEvent, Grant, Issue, OnWithdrawal, Registry, Rule, StatusPurpose, Target, Terms, Validity};
 use waybill_gate::{BindBy, BindRule, Governance};
 use waybill_journal::{Kind, Record};
 use waybill_model::{AttributeValue, DateTime, EntityDoc, EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
@@ -186,7 +186,8 @@ impl Hub {
             let Ok(entity) = doc.id_iri() else { continue };
             for subject in subjects(r, tenant, rule, doc)? {
                 let bound = consents.bound(tenant, doc.id(), None, now).map_err(told)?;
-                if bound.holds(subject.as_str()) {
+                // One that was ended stays ended: she moved out, and the rule does not know it.
+                if bound.holds(subject.as_str()) || Registry::ever(r, tenant, doc.id(), "").map_err(told)?.contains(&subject) {
                     continue;
                 }
                 let binding = Binding {

@@ -4,7 +4,7 @@ use crate::consent::told;
 use crate::erase::forgotten;
 use crate::follow::encode;
 use crate::hub::Hub;
-use crate::rows::{DEAD, POD, POD_ENTITY, POD_KNOWN, POD_OWNER, PodEntity, key};
+use crate::rows::{DEAD, ERASED, POD, POD_ENTITY, POD_KNOWN, POD_OWNER, PodEntity, key};
 use serde_json::json;
 use waybill_consent::{Binding, ConsentBook, Registry, Rule, Target, Validity};
 use waybill_journal::{Kind, Record};
@@ -62,10 +62,13 @@ impl Hub {
         let current = r.entity(tenant, row.id.as_str())?;
         let other = || Problem::new(ProblemCode("entity-of-another"), 409, "Not this pod's entity", "an entity of that identifier is known from elsewhere").help("Give what stands in a pod an identifier under the pod's own address.");
         let own = owner.as_ref().is_some_and(|doc| doc.payload == url.as_bytes());
-        let known = current.is_some() || Registry::ever(r, tenant, row.id.as_str(), "").map_err(told)?.iter().any(|s| s != &row.subject);
+        let about = Registry::ever(r, tenant, row.id.as_str(), "").map_err(told)?;
+        let known = current.is_some() || about.iter().any(|s| s != &row.subject);
         if !own && (owner.is_some() || known) {
             return Ok(Err(other()));
         }
+        let erased = self.erased_key(tenant, &row.subject);
+        batch.expect_doc(ERASED, &erased, r.doc(ERASED, &erased)?.map(|doc| doc.revision));
         batch.expect_version(tenant, row.id.as_str(), current.as_ref().map(|doc| doc.system.version));
         batch.expect_doc(POD_OWNER, &owner_key, owner.map(|doc| doc.revision));
         let held = r.doc(POD_ENTITY, url)?;
@@ -76,7 +79,8 @@ impl Hub {
             self.let_entity_go(&mut batch, &before);
         }
         batch.put_doc(POD_ENTITY, url, encode(row), None).put_doc(POD_OWNER, &owner_key, url.as_bytes().to_vec(), None);
-        if !self.inner.book.view(r).map_err(told)?.bound(tenant, row.id.as_str(), None, now).map_err(told)?.holds(row.subject.as_str()) {
+        // A binding that the operator ended stays ended.
+        if !about.contains(&row.subject) {
             let binding = Binding {
                 target: Target::Entity(row.id.clone()),
                 subject: row.subject.clone(),

@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use serde::{Deserialize, Serialize};
 use waybill_consent::{ConsentBook, EnvelopeEvent};
 use waybill_journal::{Kind, Record};
-use waybill_model::{Problem, ProblemCode, TenantId};
+use waybill_model::{DateTime, Problem, ProblemCode, TenantId};
 use waybill_store::{Batch, Reader};
 
 /// What the store's ledger notes of what closes here beside a consent of this hub. Names nobody.
@@ -38,6 +38,8 @@ pub(crate) enum Note {
         tenant: TenantId,
         /// The key of her row among those who were.
         who: String,
+        /// When.
+        at: DateTime,
     },
 }
 
@@ -68,17 +70,21 @@ impl Hub {
                 continue;
             }
             let hub = self.clone();
-            let applied = self
+            let again = self
                 .inner
                 .store
                 .read(move |r| {
-                    let ring = hub.keys();
-                    hub.inner.book.reapply(r, &note, &ring, now).map_err(told)
+                    let again = {
+                        let ring = hub.keys();
+                        hub.inner.book.reapply(r, &note, &ring, now).map_err(told)?
+                    };
+                    // What waited to be told may have been lost with the old state, so all who hold anything are told again.
+                    again.map(|again| hub.follow_through(r, &again.tenant, &again.record, again.applied, &[], false)).transpose()
                 })
                 .await?;
-            if let Some(applied) = applied {
-                closed += applied.closed.len() as u64;
-                self.commit(applied.batch).await?;
+            if let Some((batch, granted)) = again {
+                closed += granted.closed.len() as u64;
+                self.commit(batch).await?;
             }
         }
         self.inner.journal.recover().await?;
@@ -112,13 +118,12 @@ impl Hub {
                 self.upstream_rests(&mut batch, &hub, &what, rests).await?;
                 self.commit(batch).await.map(|_| n)
             }
-            Note::Erased { tenant, who } => {
+            Note::Erased { tenant, who, at } => {
                 let (hub, tenant_) = (self.clone(), tenant.clone());
                 let all = self.inner.store.read(move |r| ConsentBook::subjects(r, &tenant_).map_err(told)).await?;
                 let found = all.into_iter().find(|subject| hub.erased_key(&tenant, subject) == who);
                 match found {
-                    // Nobody can be told before the hub is up.
-                    Some(subject) => self.erase_with(&tenant, &subject, false).await.map(|_| 1),
+                    Some(subject) => self.erase_with(&tenant, &subject, Some(at)).await.map(|_| 1),
                     None => Ok(0),
                 }
             }

@@ -109,6 +109,9 @@ impl Hub {
         let joint = with_joint(r, batch, &parts)?;
         withdrawal.envelopes.extend(joint.iter().map(|(_, joint)| joint.hash).collect::<BTreeSet<_>>());
         ConsentBook::mark_envelopes(batch, &withdrawal.envelopes[parts.len()..], StatusPurpose::Revocation, true);
+        for (_, joint) in &joint {
+            joint.forget(batch);
+        }
         let parties: BTreeSet<&Iri> = closed.iter().map(|c| &c.recipient).collect();
         for party in parties {
             let own: Vec<&Closed> = closed.iter().filter(|c| &c.recipient == party).collect();
@@ -117,7 +120,7 @@ impl Hub {
             let event = EnvelopeEvent {
                 envelopes: parts.chain(together.collect::<BTreeSet<_>>()).collect(),
                 time: now,
-                on_withdrawal: own.first().map(|c| c.on_withdrawal).unwrap_or_default(),
+                on_withdrawal: own.iter().map(|c| c.on_withdrawal).min().unwrap_or_default(),
                 successors: own.iter().filter_map(|c| c.successor).filter_map(|hash| successors.iter().find(|(h, _)| *h == hash).map(|(_, jws)| jws.clone())).collect(),
             };
             let shown: Vec<EnvelopeHash> = event.envelopes.clone();

@@ -309,6 +309,35 @@ async fn of_very_many_the_same_is_seen_as_of_each() {
 }
 
 #[tokio::test]
+async fn to_refuse_what_was_agreed_to_takes_it_back() {
+    let world = World::new().await;
+    world.meter("urn:meter:1", 100.0).await;
+    world.bind("urn:meter:1", "https://anna.example/#me").await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    world.grant("https://anna.example/#me", "given", data.clone()).await;
+    let granted = world.grant("https://anna.example/#me", "refused", data).await;
+    assert_eq!(granted.closed.len(), 1);
+    assert!(world.seen_by_city_b("urn:meter:1").await.is_none());
+}
+
+#[tokio::test]
+async fn what_rests_when_its_time_is_over_ends_once() {
+    let world = World::new().await;
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    for state in ["given", "suspended"] {
+        world.grant("https://anna.example/#me", state, data.clone()).await;
+    }
+    world.advance_minutes(400 * 24 * 60);
+    assert_eq!(world.hub.end_grants().await.expect("looked"), 1);
+    let lines = async || world.hub.journal().export(1, 1000).await.expect("the journal").len();
+    let before = lines().await;
+    for _ in 0..3 {
+        assert_eq!(world.hub.end_grants().await.expect("looked"), 0);
+    }
+    assert_eq!(lines().await, before, "and nothing is written of it again");
+}
+
+#[tokio::test]
 async fn an_order_is_of_what_the_recipient_sees() {
     let world = World::new().await;
     for (n, power, step) in [(1, 300.0, 1000.0), (2, 200.0, 10.0), (3, 250.0, 10.0)] {

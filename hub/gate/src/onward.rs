@@ -34,6 +34,14 @@ pub struct Joint {
 }
 
 impl Joint {
+    /// Adds to `batch` that it is found no more: it is over for good.
+    pub fn forget(&self, batch: &mut Batch) {
+        batch.delete_doc(JOINT, &joint_key(&self.parts));
+        for part in &self.parts {
+            batch.delete_doc(JOINT_OF, &format!("{part}\u{1f}{}", self.hash));
+        }
+    }
+
     /// The joint envelopes that `part` has a share in.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::inbound::{InboundEnvelope, State};
 use crate::view::{Right, VisibleDoc};
 use std::collections::{BTreeMap, BTreeSet};
-use waybill_consent::{Basis, ConsentBook};
+use waybill_consent::ConsentBook;
 use waybill_model::{EnvelopeHash, Iri, TenantId};
 use waybill_store::{Batch, StoreError};
 
@@ -12,13 +12,14 @@ use waybill_store::{Batch, StoreError};
 /// does not happen.
 pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
     let mut deciders: BTreeMap<Iri, u64> = BTreeMap::new();
-    let mut envelopes: BTreeSet<EnvelopeHash> = BTreeSet::new();
+    let (mut envelopes, mut bases): (BTreeSet<EnvelopeHash>, BTreeSet<EnvelopeHash>) = (BTreeSet::new(), BTreeSet::new());
     for doc in docs {
         for right in doc.rights.iter().chain(&doc.projected) {
             match right {
                 Right::Grants(grants) => {
-                    // What stands on another lawful basis, no consent can close.
-                    for subject in grants.iter().filter(|g| g.basis == Basis::Consent).filter_map(|g| g.subject.as_ref()) {
+                    // What a route of the city states, no record of hers can close; that the route is gone can.
+                    bases.extend(grants.iter().filter(|g| g.status.is_none()).filter_map(|g| g.envelope));
+                    for subject in grants.iter().filter(|g| g.status.is_some()).filter_map(|g| g.subject.as_ref()) {
                         let seen = deciders.entry(subject.clone()).or_insert(doc.as_of);
                         *seen = doc.as_of.min(*seen);
                     }
@@ -28,7 +29,7 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
             }
         }
     }
-    if deciders.is_empty() && envelopes.is_empty() {
+    if deciders.is_empty() && envelopes.is_empty() && bases.is_empty() {
         return;
     }
     let tenant = tenant.clone();
@@ -36,6 +37,12 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
         for (subject, as_of) in &deciders {
             if ConsentBook::changed_at(r, &tenant, subject)?.is_none_or(|at| at > *as_of) {
                 return Err(StoreError::conflict("consent"));
+            }
+        }
+        for hash in bases {
+            let over = ConsentBook::is_marked(r, &mut Batch::new(), &hash).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            if over {
+                return Err(StoreError::conflict("basis"));
             }
         }
         for hash in envelopes {

@@ -81,7 +81,13 @@ impl View {
         } else {
             governance.agreement(scope.recipient.as_ref()).map_or(Kind::Nobody, |a| Kind::Party { open: a.open })
         };
-        Self { scope: scope.clone(), now, governance, book, kind }
+        let mut scope = scope.clone();
+        if matches!(kind, Kind::Party { .. }) && scope.recipient.as_ref() != Some(&governance.party) {
+            // A follower keeps the purpose it was made with; what the agreement no longer names is no purpose any more.
+            let agreed = governance.agreement(scope.recipient.as_ref()).map_or(&[][..], |a| a.purposes.as_slice());
+            scope.purpose = scope.purpose.filter(|purpose| agreed.contains(purpose));
+        }
+        Self { scope, now, governance, book, kind }
     }
 
     /// The scope this view belongs to.
@@ -272,9 +278,13 @@ impl Eyes<'_> {
         let mut why = Reason::NoGrant;
         let basis = self.governance.basis.iter().filter(|g| &g.recipient == recipient);
         if let Some((grant, transform)) = self.choose(basis, doc, &types, name, &mut why)
-            && let Some(decided) = self.shown(doc, span, name, &transform, vec![Grant { subject: bound.subjects.first().cloned(), ..grant.clone() }])?
+            && let Some(decided) = self.shown(doc, span, name, &transform, vec![Grant { subject: bound.subjects.first().cloned(), ..grant.clone() }], None)?
         {
             return Ok(decided);
+        }
+        // What was written before they were bound is about whoever was there before.
+        if bound.since.is_some_and(|since| span.modified_at < since) {
+            return Ok(Decided::Closed(Reason::NotYet, bound.subjects));
         }
         let mut chosen: Vec<Grant> = Vec::new();
         let mut transform: Option<Transform> = None;
@@ -290,7 +300,7 @@ impl Eyes<'_> {
             chosen.push(grant.clone());
         }
         let Some(transform) = transform else { return Ok(Decided::Closed(why, bound.subjects)) };
-        let shown = self.shown(doc, span, name, &transform, chosen)?;
+        let shown = self.shown(doc, span, name, &transform, chosen, bound.since)?;
         Ok(shown.unwrap_or(Decided::Closed(Reason::NotYet, bound.subjects)))
     }
 
@@ -327,12 +337,13 @@ impl Eyes<'_> {
         None
     }
 
-    fn shown(&self, doc: &EntityDoc, span: &AttributeSpan, name: &str, transform: &Transform, grants: Vec<Grant>) -> Result<Option<Decided>, StoreError> {
+    #[allow(clippy::too_many_arguments, reason = "what, how, and by whose right are all needed")]
+    fn shown(&self, doc: &EntityDoc, span: &AttributeSpan, name: &str, transform: &Transform, grants: Vec<Grant>, since: Option<DateTime>) -> Result<Option<Decided>, StoreError> {
         // Further instances are dropped unless the precision is the whole value (decision 6): a mean is of the default instance.
         if span.dataset_id.is_some() {
             return Ok(None);
         }
-        let from = grants.iter().filter_map(|g| g.valid.from).max().unwrap_or(DateTime::from_micros(0));
+        let from = grants.iter().filter_map(|g| g.valid.from).chain(since).max().unwrap_or(DateTime::from_micros(0));
         let accumulator = match transform {
             Transform::Mean { window, zone, .. } => {
                 let key = crate::window::key(self.scope.tenant.as_str(), doc.id(), name, i64::from(*window), zone);
@@ -356,7 +367,9 @@ impl Eyes<'_> {
         if !inbound.within_validity(self.now) {
             return closed(Reason::Time, &subjects);
         }
-        if inbound::is_stale(self.reader, &inbound.sender, self.now, self.governance.max_stale_seconds)? {
+        // Who issued it may ask for less patience than this hub has, never for more.
+        let patience = self.governance.max_stale_seconds.min(i64::from(inbound.envelope.claims.st.max_stale));
+        if inbound::is_stale(self.reader, &inbound.sender, self.now, patience)? {
             return closed(Reason::Stale, &subjects);
         }
         let own = self.kind == Kind::Operator || self.scope.recipient.as_ref() == Some(&self.governance.party);

@@ -413,3 +413,33 @@ async fn a_restore_does_not_bring_back_what_another_hub_withdrew() {
     let finished = again.withdrawals(&TenantId::main()).await.expect("withdrawals");
     assert_eq!(finished.len(), 1, "and it is told of as it was");
 }
+
+#[tokio::test]
+async fn the_issuer_may_ask_for_less_patience() {
+    let link = Linked::new().await;
+    link.received(link.delivery().await).await;
+    let mut governance = (*link.b.hub.governance()).clone();
+    governance.max_stale_seconds = 86_400;
+    link.b.hub.gate().govern(governance);
+    link.beat().await;
+    let seen = async || link.b.hub.retrieve(&operator(), &iri(ID), |_| true).await.is_ok_and(|page| page.get().entities[0].text().contains(POWER));
+    assert!(seen().await);
+    // Hub A's envelopes say 60 seconds.
+    link.clock.advance_micros(90_000_000);
+    assert!(!seen().await);
+}
+
+#[tokio::test]
+async fn erasing_one_of_two_leaves_the_way_from_the_envelope_to_the_data() {
+    let link = Linked::new().await;
+    link.received(link.delivery().await).await;
+    for who in ["https://carol.example/#me", "https://dave.example/#me"] {
+        bind(&link.b.hub, waybill_consent::Target::Entity(iri(ID)), who).await;
+    }
+    link.b.hub.erase(&TenantId::main(), &iri("https://carol.example/#me")).await.expect("erased");
+    assert!(link.held(POWER).await.is_some(), "it is Dave's too");
+    link.clock.advance_micros(120_000_000);
+    anna_says(&link.a.hub, "withdrawn").await;
+    assert_eq!(link.a.hub.send_notices().await.expect("sent"), 1);
+    assert_eq!(link.held(POWER).await, None);
+}

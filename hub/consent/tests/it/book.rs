@@ -252,8 +252,8 @@ fn a_ledger_note_closes_again_after_a_restore() {
         old.look(move |r, book, ring| book.reapply(r, note.as_bytes(), ring, t(20))).expect("a change")
     };
     let mut applied = reapply().expect("something to close");
-    old.store.commit_blocking(std::mem::take(&mut applied.batch)).expect("commits");
-    assert_eq!((applied.closed[0].state, old.open(21).len()), (Some(State::Withdrawn), 0));
+    old.store.commit_blocking(std::mem::take(&mut applied.applied.batch)).expect("commits");
+    assert_eq!((applied.applied.closed[0].state, old.open(21).len()), (Some(State::Withdrawn), 0));
     assert!(reapply().is_none(), "once");
     let foreign = old.look(|r, book, ring| book.reapply(r, b"{\"erased\":1}", ring, t(20)));
     assert!(foreign.expect("not ours").is_none());
@@ -273,8 +273,8 @@ fn a_ledger_note_keeps_a_replaced_version_closed() {
     assert_eq!(notes.len(), 1);
     let note = notes[0].1.clone();
     let mut applied = old.look(move |r, book, ring| book.reapply(r, &note, ring, t(200))).expect("a change").expect("something to close");
-    old.commit(std::mem::take(&mut applied.batch));
-    assert_eq!((applied.closed[0].state, old.open(201).len()), (Some(State::Revoked), 0));
+    old.commit(std::mem::take(&mut applied.applied.batch));
+    assert_eq!((applied.applied.closed[0].state, old.open(201).len()), (Some(State::Revoked), 0));
     // She still says so in her pod: read again, the narrower version opens.
     old.change(Some(&two), &[event("g2", 2, Change::Given, t(300))], 300);
     assert_eq!(old.open(301), [CITY_B]);

@@ -117,6 +117,11 @@ fn resting_and_going_on() {
     let read = hub.read(&document(), "go-on", 200).expect("imports");
     assert_eq!((read.record, read.events[0].state), (None, Change::Resumed));
     assert_eq!(hub.state(201), (1, State::Given, true));
+    // The same two documents once more, byte for byte.
+    hub.read(&edited(|v| v["state"] = json!("suspended")), "rest", 300).expect("imports");
+    assert_eq!(hub.state(301), (1, State::Suspended, false));
+    hub.read(&document(), "go-on", 400).expect("imports");
+    assert_eq!(hub.state(401), (1, State::Given, true));
 }
 
 #[test]

@@ -132,3 +132,22 @@ proptest! {
         prop_assert_eq!(found, naive(pattern.as_bytes(), id.as_bytes()), "{} {}", pattern, id);
     }
 }
+
+#[test]
+fn who_is_bound_to_very_much_can_still_withdraw_from_all_of_it() {
+    let hub = Hub::new();
+    let mut batch = Batch::new();
+    for n in 0..10_050 {
+        let binding = Binding {
+            target: Target::Entity(iri(&format!("urn:meter:{n}"))),
+            subject: iri(ANNA),
+            validity: Validity::default(),
+            asserted_by: iri(CITY_A),
+            evidence: String::new(),
+            rule: Rule::All,
+        };
+        ConsentBook::bind(&mut batch, &tenant(), &binding, now());
+    }
+    hub.commit(batch);
+    assert_eq!(hub.look(|r, _, _| waybill_consent::Registry::targets_of(r, &tenant(), ANNA).expect("reads").len()), 10_050);
+}

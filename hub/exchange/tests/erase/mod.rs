@@ -210,3 +210,31 @@ async fn rows_that_have_had_their_time_go() {
     assert_eq!(world.hub.sweep().await.expect("swept"), 1);
     assert_eq!(manifests().await, 0);
 }
+
+#[tokio::test]
+async fn after_a_restore_holders_are_told_again() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+    let world = World::at(&data, 0).await;
+    world.meter("urn:meter:1", 1200.0).await;
+    world.bind("urn:meter:1", ANNA).await;
+    world.grant(ANNA, "given", exact()).await;
+    world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    world.until("delivered", |d| d.created("urn:meter:1") == 1).await;
+    world.quiet().await;
+    workers.stop().await;
+    world.hub.store().backup(copy.clone()).await.expect("a backup");
+    // Nobody is told before the disk is lost.
+    world.grant(ANNA, "withdrawn", exact()).await;
+    world.hub.store().close().await;
+    drop(world);
+    Store::restore(&copy, &data).expect("restored");
+    let world = World::at(&data, 60).await;
+    world.hub.settle_restore().await.expect("settled");
+    let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert_eq!(list.iter().flat_map(|w| &w.holders).count(), 1, "{list:?}");
+    let workers = world.hub.start();
+    world.until("taken back", |d| d.deleted("urn:meter:1") == 1).await;
+    workers.stop().await;
+}

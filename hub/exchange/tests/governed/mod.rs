@@ -106,3 +106,50 @@ async fn a_new_rule_counts_for_what_is_there() {
     assert_eq!(done().await, 250);
     workers.stop().await;
 }
+
+#[tokio::test]
+async fn a_purpose_that_is_agreed_no_more_is_none() {
+    let world = World::new().await;
+    world.meter(ID, 1200.0).await;
+    world.bind(ID, ANNA).await;
+    world.grant(ANNA, "given", serde_json::json!([{ "attribute": POWER, "precision": "exact" }])).await;
+    world.govern(|_| {}, Vec::new()).await;
+    world.follow_as_city_b().await;
+    let workers = world.hub.start();
+    world.until("delivered", |d| d.created(ID) == 1).await;
+    world.quiet().await;
+    world.govern(|g| g.agreements[0].purposes.clear(), Vec::new()).await;
+    world.until("taken back", |d| d.deleted(ID) == 1).await;
+    assert!(world.seen_by_city_b(ID).await.is_none());
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_rule_does_not_bring_back_who_moved_out() {
+    let world = World::new().await;
+    let rule = BindRule { types: vec![iri(METER)], by: BindBy::Id { before: "urn:meter:".into(), after: String::new(), template: "https://p.example/*".into() }, all: true, evidence: "route".into() };
+    world.govern(|g| g.bindings.push(rule), Vec::new()).await;
+    world.meter(ID, 1.0).await;
+    let bindings = world.hub.bindings(&world.tenant, 10, None).await.expect("bindings");
+    assert_eq!(bindings.len(), 1);
+    assert!(world.hub.unbind(&world.tenant, &bindings[0].0).await.expect("ended"));
+    world.advance_minutes(1);
+    world.meter(ID, 2.0).await;
+    let bindings = world.hub.bindings(&world.tenant, 10, None).await.expect("bindings");
+    assert!(bindings.iter().all(|(_, b)| b.validity.until.is_some()), "{bindings:?}");
+}
+
+#[tokio::test]
+async fn what_was_measured_before_somebody_moved_in_is_not_theirs_to_open() {
+    use waybill_consent::{Binding, Rule, Target};
+    let world = World::new().await;
+    world.meter(ID, 1200.0).await;
+    world.advance_minutes(60);
+    let validity = Validity { from: Some(world.hub.clock().now()), until: None };
+    let binding = Binding { target: Target::Entity(iri(ID)), subject: iri(ANNA), validity, asserted_by: iri(CITY_B), evidence: String::new(), rule: Rule::All };
+    world.hub.bind(&world.tenant, &binding).await.expect("bound");
+    world.grant(ANNA, "given", serde_json::json!([{ "attribute": POWER, "precision": "exact" }])).await;
+    assert!(world.seen_by_city_b(ID).await.is_none(), "it is about whoever was there before");
+    world.meter(ID, 1300.0).await;
+    assert!(world.seen_by_city_b(ID).await.is_some());
+}

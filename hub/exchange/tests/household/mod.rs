@@ -138,3 +138,20 @@ async fn a_store_that_is_fed_must_keep_the_tag_of_all() {
         assert_eq!(rows.into_iter().map(|(_, row)| row.code).collect::<Vec<_>>(), codes);
     }
 }
+
+#[tokio::test]
+async fn what_stood_for_all_is_forgotten_when_it_is_over() {
+    let world = World::new().await;
+    household(&world).await;
+    for _ in 0..3 {
+        tag(&world).await;
+        world.grant(BEN, "withdrawn", exact()).await;
+        world.grant(BEN, "given", exact()).await;
+    }
+    tag(&world).await;
+    let joint = world.hub.store().read(|r| r.docs("envelope-joint-of", "", 100, None)).await.expect("read");
+    assert_eq!(joint.len(), 2, "one that is in force, found by both; Anna's withdrawal names no more than that");
+    world.grant(ANNA, "withdrawn", exact()).await;
+    let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
+    assert_eq!(list.last().expect("hers").envelopes.len(), 2);
+}

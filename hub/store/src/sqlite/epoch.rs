@@ -52,7 +52,12 @@ impl Ledger {
             let size = ledger.file.metadata()?.len();
             let from = size.saturating_sub(TAIL);
             found.more = from > header.len() as u64;
-            let (notes, good) = ledger.notes_from(if found.more { from } else { header.len() as u64 }, found.more)?;
+            let (mut notes, mut good) = ledger.notes_from(if found.more { from } else { header.len() as u64 }, found.more)?;
+            if found.more && notes.is_empty() {
+                // The last note alone is longer than the part that was looked at.
+                found.more = false;
+                (notes, good) = ledger.notes_from(header.len() as u64, false)?;
+            }
             found.notes = notes;
             if good < size {
                 ledger.file.set_len(good)?;

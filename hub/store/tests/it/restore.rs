@@ -179,3 +179,22 @@ fn a_ledger_longer_than_what_is_read_at_an_opening_loses_nothing() {
     let store = Store::open(&data, clock()).unwrap();
     assert_eq!(read(&store, |r| Ok((r.epoch()?, r.restored_from()?, r.withdrawn(0)?.len()))), (400, Some(0), 400));
 }
+
+#[test]
+fn a_long_note_at_the_end_of_the_ledger_is_not_overlooked() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+    let store = Store::open(&data, clock()).unwrap();
+    commit(&store, |b| {
+        b.put_doc("grant", "g1", "open", None).raise_epoch("first");
+    });
+    run(store.backup(copy.clone())).unwrap();
+    commit(&store, |b| {
+        b.raise_epoch("second").raise_epoch("x".repeat(200_000));
+    });
+    run(store.close());
+    Store::restore(&copy, &data).unwrap();
+    let store = Store::open(&data, clock()).unwrap();
+    let notes = read(&store, |r| r.withdrawn(1));
+    assert_eq!(notes.iter().map(|(epoch, note)| (*epoch, note.len())).collect::<Vec<_>>(), [(2, 6), (3, 200_000)]);
+}
