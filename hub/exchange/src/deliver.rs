@@ -130,6 +130,9 @@ impl Hub {
     async fn delivered(&self, follower: &Follower, rows: &[Doc], seen: Batch, gone: &BTreeSet<waybill_model::EnvelopeHash>, done: &Delivered) -> Result<(), Problem> {
         let now = self.inner.clock.now();
         let mut batch = seen;
+        // It may have ended while this was on its way: then nothing of it is kept.
+        let at = follower_key(&follower.tenant, &follower.id);
+        batch.check(move |r| if r.doc(FOLLOWER, &at)?.is_some() { Ok(()) } else { Err(StoreError::conflict("follower")) });
         if !gone.is_empty() {
             self.note_taken_back(&mut batch, follower, gone, done);
         }

@@ -96,7 +96,8 @@ impl Hub {
                     let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| crate::read::fits(&s.query, d)));
                     let at = follower_entity(tenant, &follower.id, id.as_str());
                     // What a follower has seen is taken back even while it rests.
-                    if wanted || r.doc(SEEN, &at)?.is_some() {
+                    // So is what may be on its way to it just now.
+                    if wanted || r.doc(SEEN, &at)?.is_some() || r.doc(OUTBOX, &at)?.is_some() {
                         put_delivery(&mut batch, &at, now);
                     }
                 }

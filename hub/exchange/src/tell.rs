@@ -121,6 +121,7 @@ impl Hub {
                 break;
             }
             tried += 1;
+            self.sign_again(&mut outgoing.notice);
             waybill_store::crash_point("notice");
             let answer = notices.send(hub, &outgoing.notice).await;
             waybill_store::crash_point("noticed");
@@ -156,6 +157,17 @@ impl Hub {
             }
         }
         Ok(sent)
+    }
+}
+
+impl Hub {
+    /// A notice may have waited longer than the key lasted that signed it.
+    fn sign_again(&self, notice: &mut Notice) {
+        let (Notice::Event(compact) | Notice::Acknowledgement(compact) | Notice::Heartbeat(compact)) = notice;
+        let ring = self.keys();
+        if let Some(again) = waybill_keys::jws::renewed(compact, &ring.key_set(), ring.active(), self.inner.clock.now()) {
+            *compact = again;
+        }
     }
 }
 

@@ -440,6 +440,33 @@ async fn a_hub_that_is_dead_does_not_hold_up_another() {
 }
 
 #[tokio::test]
+async fn a_notice_outlasts_the_key_that_signed_it() {
+    let (party, url) = ("https://lively.example/#city", "https://lively.example");
+    let world = World::with_hubs(&[(party, url)]).await;
+    let notices = std::sync::Arc::new(OneHub { reachable: "https://nobody.example", refuses: false, taken: std::sync::Mutex::default() });
+    world.hub.set_notices(notices);
+    let data = serde_json::json!([{ "attribute": world::POWER, "precision": "exact" }]);
+    for state in ["given", "withdrawn"] {
+        world.grant_to(&[party], "https://anna.example/#me", state, data.clone()).await;
+    }
+    world.hub.send_notices().await.expect("tried");
+    let old = world.hub.keys().active().kid().to_owned();
+    world.advance_minutes(10);
+    world.hub.rotate_key(waybill_keys::Algorithm::EdDsa).await.expect("rotated");
+    world.hub.revoke_key(&old).await.expect("revoked");
+    let waiting = world.hub.store().read(|r| r.docs("notice", "", 1, None)).await.expect("read");
+    let row: serde_json::Value = serde_json::from_slice(&waiting[0].payload).expect("a row");
+    let compact = row["notice"]["Event"].as_str().expect("an event").to_owned();
+    let now = world.hub.clock().now();
+    let verify = |text: &str| waybill_consent::EventToken::verify(text, &waybill_keys::did_web("lively.example"), &world.hub.keys().key_set(), now);
+    assert!(verify(&compact).is_err(), "as it was signed it is worth nothing");
+    let again = waybill_keys::jws::renewed(&compact, &world.hub.keys().key_set(), world.hub.keys().active(), now).expect("signed again");
+    let token = verify(&again).expect("good");
+    assert!(matches!(token.event, waybill_consent::EventKind::Withdrawn(_)));
+    assert!(waybill_keys::jws::renewed(&again, &world.hub.keys().key_set(), world.hub.keys().active(), now).is_none(), "a good one stays");
+}
+
+#[tokio::test]
 async fn what_was_looked_at_before_a_withdrawal_is_not_released_after_it() {
     let world = World::new().await;
     world.meter("urn:meter:1", 1200.0).await;

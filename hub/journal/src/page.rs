@@ -6,6 +6,7 @@ use crate::subject::{context, index_of, read_entry};
 use crate::{Journal, JournalError};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::HashMap;
 use waybill_keys::{open, unb64url};
 use waybill_model::{DateTime, Iri, PartyId};
 
@@ -108,17 +109,20 @@ fn line(number: u64, place: u32, record: &[u8], key: &waybill_keys::SealKey) -> 
 
 /// For all that left under a consent: when that consent was withdrawn, and when the one who got it confirmed.
 fn note_ends(entries: &mut [Entry]) {
-    for i in 0..entries.len() {
-        let (before, after) = entries.split_at_mut(i + 1);
-        let entry = &mut before[i];
-        let Some(consent) = &entry.consent else { continue };
-        if !matches!(entry.kind, Kind::Disclosure | Kind::Delivery | Kind::Grant | Kind::Narrowing) {
-            continue;
+    type Answers = HashMap<Option<PartyId>, DateTime>;
+    // From the end: for each consent the next answer of each recipient, and the next end with the answers behind it.
+    let (mut answers, mut ends): (HashMap<Iri, Answers>, HashMap<Iri, (DateTime, Answers)>) = (HashMap::new(), HashMap::new());
+    for entry in entries.iter_mut().rev() {
+        let Some(consent) = entry.consent.as_ref().map(|c| c.id.clone()) else { continue };
+        match entry.kind {
+            Kind::Acknowledgement => drop(answers.entry(consent).or_default().insert(entry.recipient.clone(), entry.at)),
+            Kind::Withdrawal => drop(ends.insert(consent.clone(), (entry.at, answers.get(&consent).cloned().unwrap_or_default()))),
+            Kind::Disclosure | Kind::Delivery | Kind::Grant | Kind::Narrowing => {
+                if let Some((at, answers)) = ends.get(&consent) {
+                    (entry.stopped, entry.confirmed) = (Some(*at), answers.get(&entry.recipient).copied());
+                }
+            }
+            _ => {}
         }
-        let same = |e: &&Entry| e.consent.as_ref().is_some_and(|c| c.id == consent.id);
-        let Some(end) = after.iter().position(|e| e.kind == Kind::Withdrawal && same(&e)) else { continue };
-        entry.stopped = Some(after[end].at);
-        let answer = after[end..].iter().filter(same).find(|e| e.kind == Kind::Acknowledgement && e.recipient == entry.recipient);
-        entry.confirmed = answer.map(|e| e.at);
     }
 }

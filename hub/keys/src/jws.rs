@@ -122,6 +122,20 @@ pub fn sign(key: &Key, typ: &str, payload: &impl Serialize) -> String {
     compact(key, &header, payload)
 }
 
+/// A statement of one's own, signed anew as of `now` when the key that signed it was revoked since: what was said stays said. Nothing when it
+/// is still good, or is no statement.
+pub fn renewed(compact: &str, own: &dyn KeyLookup, key: &Key, now: DateTime) -> Option<String> {
+    let (signed, _) = compact.rsplit_once('.')?;
+    let (header, payload) = signed.split_once('.')?;
+    let header: Header = serde_json::from_slice(&unb64url(header)?).ok()?;
+    own.key(header.kid.as_deref()?).filter(|key| key.revoked.is_some())?;
+    let mut payload: Value = serde_json::from_slice(&unb64url(payload)?).ok()?;
+    if payload.get("iat").is_some() {
+        payload["iat"] = now.seconds().into();
+    }
+    Some(sign(key, &header.typ, &payload))
+}
+
 /// Signs a proof of possession: the header carries the public key instead of a `kid` (RFC 9449 §4.2).
 pub fn sign_possession(key: &Key, typ: &str, payload: &impl Serialize) -> String {
     let header = Header { alg: key.public().algorithm().as_str().to_owned(), typ: typ.to_owned(), kid: None, jwk: Some(key.public().bare_jwk()) };

@@ -11,11 +11,12 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use waybill_consent::ConsentBook;
 use waybill_exchange::{Delivery, HolderProgress, Progress, Withdrawal};
-use waybill_gate::{Agreement, HEARTBEAT, HolderClass, LastHeartbeat, is_stale};
+use waybill_gate::{Agreement, HEARTBEAT, HolderClass, Joint, LastHeartbeat, is_stale};
 use waybill_journal::checked_by;
 use waybill_keys::b64url;
-use waybill_model::{DateTime, Iri, PartyId, Problem, ProblemCode, TenantId};
+use waybill_model::{DateTime, EnvelopeHash, Iri, PartyId, Problem, ProblemCode, TenantId};
 use waybill_port::HealthState;
+use waybill_store::Reader;
 
 /// How long what a probe answered stands, in seconds.
 const FRESH: i64 = 10;
@@ -70,12 +71,21 @@ impl HubAdmin {
     }
 
     pub(super) async fn list_holders(&self, tenant: &TenantId, subject: Option<&Iri>, paging: &Paging) -> Result<Listing<Holder>, Problem> {
-        let records: Option<BTreeSet<Iri>> = match subject {
+        let hers: Option<(BTreeSet<Iri>, BTreeSet<EnvelopeHash>)> = match subject {
             None => None,
             Some(subject) => {
                 let (tenant, subject) = (tenant.clone(), subject.clone());
-                let own = self.hub.store().read(move |r| ConsentBook::records_of(r, &tenant, subject.as_str()).map_err(told)).await?;
-                Some(own.into_iter().collect())
+                let hub = self.hub.clone();
+                let read = move |r: &Reader<'_>| {
+                    let own: BTreeSet<Iri> = ConsentBook::records_of(r, &tenant, subject.as_str()).map_err(told)?.into_iter().collect();
+                    // What is about a household stands under envelopes that are of all its people.
+                    let mut joint = BTreeSet::new();
+                    for part in hub.book().view(r).map_err(told)?.grants(&tenant, &subject).map_err(told)?.grants.iter().filter_map(|g| g.envelope) {
+                        joint.extend(Joint::with(r, &part)?.into_iter().map(|j| j.hash));
+                    }
+                    Ok((own, joint))
+                };
+                Some(self.hub.store().read(read).await?)
             }
         };
         let max_stale = self.hub.governance().max_stale_seconds;
@@ -87,7 +97,7 @@ impl HubAdmin {
             for row in rows {
                 // One under another hub's envelope names no consent of this hub, and no tenant: it is nobody's here.
                 let Some(stored) = row.stored.filter(|s| s.tenant == *tenant) else { continue };
-                if records.as_ref().is_some_and(|own| !own.contains(&stored.record)) {
+                if hers.as_ref().is_some_and(|(own, joint)| !own.contains(&stored.record) && !joint.contains(&row.envelope)) {
                     continue;
                 }
                 if items.len() == paging.limit {
