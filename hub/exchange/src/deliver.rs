@@ -161,7 +161,15 @@ impl Hub {
             } else {
                 let asked = error.after.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
                 let wait = asked.unwrap_or_else(|| backoff_micros(delivery.attempts)).min(LONGEST);
-                batch.put_doc(OUTBOX, &row.key, encode(&delivery), Some(now.plus_micros(wait)));
+                let (at, revision, text) = (row.key.clone(), row.revision, encode(&delivery));
+                // One that was written again meanwhile is due at once: there may be something to take back.
+                batch.then(move |r| {
+                    let mut batch = Batch::new();
+                    if r.doc(OUTBOX, &at)?.is_some_and(|doc| doc.revision == revision) {
+                        batch.put_doc(OUTBOX, &at, text, Some(now.plus_micros(wait)));
+                    }
+                    Ok(batch)
+                });
             }
         }
         self.commit(batch).await?;

@@ -10,6 +10,8 @@ use waybill_store::Batch;
 
 /// For how long another hub's keys are not fetched again, in seconds.
 const KEYS_FRESH: i64 = 60;
+/// After how many seconds they are fetched once more for a key that is not among them.
+const KEYS_AGAIN: i64 = 2;
 /// For how long they count while it cannot be reached, in seconds.
 const KEYS_KEPT: i64 = 600;
 
@@ -96,10 +98,14 @@ impl Hub {
     /// The keys that `hub` publishes, from its own key document: as fetched within the last minute. While it cannot be reached, those of
     /// the last minutes still count, so that what it signed before can be admitted.
     async fn keys_of(&self, hub: &str) -> Result<KeySet, Problem> {
+        self.keys_within(hub, KEYS_FRESH).await
+    }
+
+    async fn keys_within(&self, hub: &str, fresh: i64) -> Result<KeySet, Problem> {
         let now = self.inner.clock.now();
         let known = self.inner.peer_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(hub).cloned();
         let younger = |seconds: i64| known.clone().filter(|(at, _)| *at <= now && now <= at.plus_seconds(seconds)).map(|(_, keys)| keys);
-        if let Some(keys) = younger(KEYS_FRESH) {
+        if let Some(keys) = younger(fresh) {
             return Ok(keys);
         }
         let bad = |detail: String| Problem::new(ProblemCode("peer-keys"), 400, "Keys refused", detail);
@@ -117,8 +123,8 @@ impl Hub {
     pub(crate) async fn by_keys_of<T>(&self, hub: &str, verify: impl Fn(&KeySet) -> Result<T, StatementError>) -> Result<T, Problem> {
         match verify(&self.keys_of(hub).await?) {
             Err(StatementError::Jws(waybill_keys::JwsError::UnknownKey)) => {
-                self.inner.peer_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(hub);
-                Ok(verify(&self.keys_of(hub).await?)?)
+                // Anybody can name a key that does not exist: that neither costs the keys at hand nor a call each time.
+                Ok(verify(&self.keys_within(hub, KEYS_AGAIN).await?)?)
             }
             other => Ok(other?),
         }
