@@ -6,7 +6,7 @@ use crate::subscription::Subscription;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_context::{Context, Format, Languages, default_geometry};
+use waybill_context::{Context, ContextPlace, Format, Languages, default_geometry};
 use waybill_http::{HeaderName, OutRequest, encode_component, header};
 use waybill_model::{DateTime, EntityDoc, Iri, NGSI_LD_NULL, Problem};
 
@@ -103,38 +103,39 @@ pub fn body(shape: &Shape, notification: &Notification<'_>) -> Vec<u8> {
         out.extend_from_slice(shape.context.user().to_string().as_bytes());
     }
     out.extend_from_slice(b",\"data\":");
-    // In JSON-LD each Entity has the @context too, for receivers that take the data alone.
-    if shape.media == Media::GeoJson {
-        out.extend_from_slice(&shape.many(notification.entities));
-    } else {
-        data(shape, notification, &mut out);
-    }
+    data(shape, notification, &mut out);
     out.push(b'}');
     out
 }
 
+/// The value of `data`. What went stands in it whatever the media type: a receiver that were not told would keep what was withdrawn.
 fn data(shape: &Shape, notification: &Notification<'_>, out: &mut Vec<u8>) {
     let context = &shape.context;
+    let geo = shape.media == Media::GeoJson;
     let marks = |gone: &Gone| -> Vec<(String, Value)> {
         let shown = gone.attributes.iter().filter(|name| shape.projection.keeps_attribute(name.as_str()));
         shown.map(|name| (context.compact(name.as_str()).into_owned(), deletion(shape, notification.at))).collect()
     };
-    out.push(b'[');
+    out.extend_from_slice(if geo { b"{\"type\":\"FeatureCollection\",\"features\":[" } else { b"[" });
+    // In JSON-LD each Entity has the @context too, for receivers that take the data alone; Features share that of their collection.
+    let place = if geo { ContextPlace::Outside } else { shape.place() };
+    // What ends the object that Attributes stand in.
+    let end = if geo { "}}" } else { "}" };
     let mut first = true;
     for doc in notification.entities {
         separate(out, &mut first);
-        let mut text = shape.one(doc);
+        let mut text = shape.text(doc, place);
         // Attributes of a shown Entity that went stand in it as Nulls.
         for gone in notification.gone.iter().filter(|g| g.id.as_str() == doc.id() && !g.attributes.is_empty()) {
             for (name, mark) in marks(gone) {
-                text.pop();
-                if text.last() != Some(&b'{') {
-                    text.push(b',');
+                text.truncate(text.len() - end.len());
+                if !text.ends_with('{') {
+                    text.push(',');
                 }
-                text.extend_from_slice(format!("{}:{mark}}}", Value::String(name)).as_bytes());
+                text.push_str(&format!("{}:{mark}{end}", Value::String(name)));
             }
         }
-        out.extend_from_slice(&text);
+        out.extend_from_slice(text.as_bytes());
     }
     for gone in notification.gone {
         let shown = notification.entities.iter().any(|d| d.id() == gone.id.as_str());
@@ -144,19 +145,27 @@ fn data(shape: &Shape, notification: &Notification<'_>, out: &mut Vec<u8>) {
         separate(out, &mut first);
         let types: Vec<_> = gone.types.iter().map(|t| context.compact(t.as_str())).collect();
         let mut object = serde_json::Map::new();
-        object.insert("id".into(), json!(gone.id));
         object.insert("type".into(), if let [one] = types.as_slice() { json!(one) } else { json!(types) });
-        if shape.media == Media::JsonLd {
-            object.insert("@context".into(), context.user().clone());
-        }
         if gone.attributes.is_empty() {
             object.insert("deletedAt".into(), json!(notification.at));
         } else {
             object.extend(marks(gone));
         }
-        out.extend_from_slice(Value::Object(object).to_string().as_bytes());
+        let item = if geo {
+            json!({ "id": gone.id, "type": "Feature", "geometry": null, "properties": object })
+        } else {
+            object.insert("id".into(), json!(gone.id));
+            if shape.media == Media::JsonLd {
+                object.insert("@context".into(), context.user().clone());
+            }
+            Value::Object(object)
+        };
+        out.extend_from_slice(item.to_string().as_bytes());
     }
     out.push(b']');
+    if geo {
+        out.extend_from_slice(format!(",\"@context\":{}}}", context.user()).as_bytes());
+    }
 }
 
 fn separate(out: &mut Vec<u8>, first: &mut bool) {

@@ -350,7 +350,7 @@ impl Subscription {
         self.query().map(|q| q.projection.pick.iter().flatten().filter_map(attribute).collect()).unwrap_or_default()
     }
 
-    /// Whether it hears that something is gone: unless it lists triggers and leaves deletions out.
+    /// Whether it hears that something is gone: unless it lists triggers and leaves deletions out. Every media type has a place for it.
     pub fn hears_deletions(&self) -> bool {
         let Some(list) = self.members.get("notificationTrigger").and_then(Value::as_array) else { return true };
         ["entityDeleted", "attributeDeleted"].iter().all(|t| list.iter().any(|v| v.as_str() == Some(*t)))

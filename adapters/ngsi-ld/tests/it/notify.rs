@@ -72,6 +72,26 @@ fn what_went_is_told() {
     assert_eq!(body("normalized", true)["data"][2]["floors"], json!({"type": "Property", "value": "urn:ngsi-ld:null", "deletedAt": crate::wire::NOW}));
 }
 
+/// The rule for receivers that are deaf to deletions rests on this: GeoJSON is not one of them.
+#[test]
+fn what_went_is_told_in_geojson_too() {
+    let whole = Gone { id: iri("urn:gone"), types: vec![term("Building"), term("House")], attributes: vec![] };
+    let hidden = Gone { id: iri("urn:hidden"), types: vec![term("Building")], attributes: vec![term("floors"), term("secret")] };
+    let part = Gone { id: iri("urn:e"), types: vec![term("Building")], attributes: vec![term("floors")] };
+    let body = |docs: &[EntityDoc], gone: &[Gone]| -> Value {
+        let out = sent(|s| s["notification"]["endpoint"]["accept"] = json!("application/geo+json"), docs, gone);
+        serde_json::from_slice(&out.body).expect("JSON")
+    };
+    let all = body(&[doc()], &[whole.clone(), hidden, part])["data"].clone();
+    assert_eq!((&all["type"], all["features"].as_array().map(Vec::len)), (&json!("FeatureCollection"), Some(3)));
+    assert!(all.get("@context").is_some());
+    assert_eq!(all["features"][0], json!({"id": "urn:e", "type": "Feature", "geometry": null, "properties": {"type": "Building", "floors": "urn:ngsi-ld:null", "name": "N"}}));
+    assert_eq!(all["features"][1], json!({"id": "urn:gone", "type": "Feature", "geometry": null, "properties": {"type": ["Building", "House"], "deletedAt": crate::wire::NOW}}));
+    assert_eq!(all["features"][2], json!({"id": "urn:hidden", "type": "Feature", "geometry": null, "properties": {"type": "Building", "floors": "urn:ngsi-ld:null"}}));
+    // Alone, as a withdrawal is told.
+    assert_eq!(body(&[], &[whole])["data"]["features"][0]["properties"]["deletedAt"], crate::wire::NOW);
+}
+
 #[test]
 fn a_receiver_cannot_reframe_the_message() {
     let out = sent(|s| s["notification"]["endpoint"]["receiverInfo"] = json!([{"key": "Content-Length", "value": "1"}, {"key": "Host", "value": "evil"}, {"key": "bad name", "value": "x"}, {"key": "X-Good", "value": "a\r\nX-Bad: b"}]), &[doc()], &[]);
