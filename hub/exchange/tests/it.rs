@@ -1,6 +1,7 @@
 //! The engine on one hub: who sees what, what is told to whom, and what becomes of it when she takes it back.
 
 mod erase;
+mod followers;
 mod governed;
 mod household;
 mod world;
