@@ -254,6 +254,9 @@ const ALL: &[Code] = &[
         "It does not exist, or belongs to another caller. Both answer alike."),
     code("tenant-not-found", "No such tenant",
         "It does not exist, or this caller may not name it. Both answer alike."),
+    code("value-under-envelope", "A value came under another hub's envelope",
+        "It is that hub's to replace, since its consent travels with it. Write beside it, or let the operator delete it. Written back as it was \
+         read, it is taken as unchanged."),
     code("write-not-agreed", "The caller may not write here",
         "Set `write = true` in the recipient's agreement if it should."),
     // Hub

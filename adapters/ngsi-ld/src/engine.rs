@@ -1,5 +1,6 @@
 //! The exchange as the API server sees it.
 
+use crate::guard;
 use crate::server::hub::{Action, Answer, BoxFuture, ChangeFn, ChangeSubscription, Keep, NewSubscription, NgsiHub, Report, StoredSubscription};
 use crate::sink::NOTIFY;
 use waybill_context::Contexts;
@@ -79,6 +80,7 @@ impl NgsiHub for Engine {
             self.hub
                 .modify(scope, id, move |current| {
                     let step = change(current)?;
+                    guard::check(scope, current, &step.action)?;
                     Ok(match step.action {
                         Action::Put(doc) => Change::Put(doc, step.report),
                         Action::Delete => Change::Delete(step.report),

@@ -9,6 +9,7 @@ mod config;
 mod decode;
 mod encode;
 mod engine;
+mod guard;
 mod health;
 mod negotiate;
 pub mod notify;

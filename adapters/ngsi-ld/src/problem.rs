@@ -35,6 +35,12 @@ pub fn already_exists() -> Problem {
     make("already-exists", 409, "AlreadyExists", "Already exists", "an entity with this id exists")
         .help("Use PATCH to change it, or entityOperations/upsert to create or replace.")
 }
+/// 409: the Attribute came under another hub's envelope.
+pub(crate) fn under_envelope(name: &str) -> Problem {
+    make("value-under-envelope", 409, "Conflict", "Another hub's value", "this value came under an envelope of another hub, and only that hub replaces it")
+        .at(format!("/{}", escape(name)))
+        .help("Leave the Attribute out, or write under another datasetId or name. The operator may delete it.")
+}
 /// 422: part of the specification that this hub does not offer.
 pub fn not_supported(code: &'static str, detail: impl Into<String>) -> Problem {
     make(code, 422, "OperationNotSupported", "Not offered here", detail)

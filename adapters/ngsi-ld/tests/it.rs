@@ -10,6 +10,8 @@ mod batch;
 mod client;
 #[path = "it/entities.rs"]
 mod entities;
+#[path = "it/governed.rs"]
+mod governed;
 #[path = "it/memory.rs"]
 mod memory;
 #[path = "it/notify.rs"]

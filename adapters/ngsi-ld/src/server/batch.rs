@@ -1,8 +1,8 @@
 //! `/entityOperations/…` (clauses 6.14 to 6.17, 6.23, 6.31): each item by itself, in order.
 
 use super::call::{Call, keep};
-use super::entities::{creation, deletion, location, page, step};
-use super::hub::{Action, ChangeFn, Report, Step};
+use super::entities::{creation, deletion, location, made, page, step};
+use super::hub::{ChangeFn, Report};
 use super::join::Join;
 use crate::decode::{paging, query_body};
 use crate::encode::{Shape, representation};
@@ -130,7 +130,7 @@ pub(super) async fn upsert(call: Call) -> Result<Response, Problem> {
         let (id, doc) = entity(call, part, &context)?;
         let fragment = if update { Some(part.fragment(&context, &call.options())?) } else { None };
         let change: ChangeFn = Box::new(move |current| match (current, &fragment) {
-            (None, _) => Ok(Step { action: Action::Put(doc.clone()), report: Report::default() }),
+            (None, _) => Ok(made(&doc)),
             (Some(current), None) => Ok(step(write::replace_entity(current, &doc, now))),
             (Some(current), Some(fragment)) => Ok(step(write::apply(&Op::Append { no_overwrite: false }, current, fragment, now)?)),
         });

@@ -43,8 +43,13 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
 pub(super) fn creation(entity: EntityDoc) -> ChangeFn {
     Box::new(move |current| match current {
         Some(_) => Err(problem::already_exists()),
-        None => Ok(Step { action: Action::Put(entity.clone()), report: Report::default() }),
+        None => Ok(made(&entity)),
     })
+}
+
+/// The step that makes a new Entity.
+pub(super) fn made(entity: &EntityDoc) -> Step {
+    Step { action: Action::Put(write::new_entity(entity)), report: Report::default() }
 }
 
 /// The address of a resource of ours, as Location names it.

@@ -2,11 +2,41 @@
 
 use super::{Outcome, UpdateResult, merge};
 use std::collections::BTreeMap;
-use waybill_model::{Attribute, DateTime, DocBuilder, EntityDoc, InstanceMeta, Iri, SystemColumns};
+use waybill_model::{Attribute, DateTime, DocBuilder, EntityDoc, InstanceMeta, Iri, SystemColumns, TAG_NAME};
 
 struct Held {
     text: String,
     meta: InstanceMeta,
+}
+
+impl Held {
+    /// Whether `text` says the same. Of what came under an envelope that counts however it is written: who reads and writes back what she
+    /// read has changed nothing, and the envelope stays. When it ends is not shown to every reader, so it need not be said again.
+    fn says(&self, text: &str) -> bool {
+        if self.text == text || self.meta.envelope.is_none() {
+            return self.text == text;
+        }
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let (mut own, new) = (read(&self.text), read(text));
+        if let (Some(own), None) = (own.as_object_mut(), new.get("expiresAt")) {
+            own.remove("expiresAt");
+        }
+        waybill_keys::jcs(&own) == waybill_keys::jcs(&new)
+    }
+}
+
+/// An instance without its tag. Tags are made at the gate for one recipient; in the store they would be somebody's word on nothing.
+fn untagged(text: &str) -> String {
+    if !text.contains(TAG_NAME) {
+        return text.to_owned();
+    }
+    merge::members(text).map_or_else(
+        |_| text.to_owned(),
+        |mut members| {
+            members.remove(TAG_NAME);
+            merge::print(&members)
+        },
+    )
 }
 
 pub(super) struct Draft {
@@ -94,13 +124,26 @@ impl Draft {
         gone
     }
 
-    /// Puts an instance in the place of the one with its datasetId, or beside the others.
+    /// Takes off the tags, of the instances and of the Entity.
+    pub(super) fn strip_tags(&mut self) {
+        self.changed |= self.attributes.remove(TAG_NAME).is_some();
+        for held in self.attributes.values_mut().flatten() {
+            let text = untagged(&held.text);
+            self.changed |= text != held.text;
+            held.text = text;
+        }
+    }
+
+    /// Puts an instance in the place of the one with its datasetId, or beside the others. Tags are left out.
     ///
     /// # Errors
     /// What is wrong when `text` is no instance.
     pub(super) fn put(&mut self, name: &str, text: &str, now: DateTime) -> Result<(), String> {
+        if name == TAG_NAME {
+            return Ok(());
+        }
         let attribute = Attribute::from_canonical(text)?;
-        let canonical = merge::members(text).map(|m| merge::print(&m)).map_err(|_| "it is no object".to_owned())?;
+        let canonical = merge::members(&untagged(text)).map(|m| merge::print(&m)).map_err(|_| "it is no object".to_owned())?;
         let meta = InstanceMeta {
             dataset_id: attribute.dataset_id.as_ref().map(Iri::to_string),
             expires_at: attribute.expires_at,
@@ -113,7 +156,7 @@ impl Draft {
     fn put_held(&mut self, name: &str, mut new: Held) {
         let list = self.attributes.entry(name.to_owned()).or_default();
         match list.iter_mut().find(|h| h.meta.dataset_id == new.meta.dataset_id) {
-            Some(held) if held.text == new.text => {}
+            Some(held) if held.says(&new.text) => {}
             Some(held) => {
                 new.meta.created_at = held.meta.created_at;
                 *held = new;
@@ -128,7 +171,8 @@ impl Draft {
 
     /// Takes over everything of `new` but the identifier.
     pub(super) fn become_like(&mut self, new: &EntityDoc, now: DateTime) {
-        let other = Self::of(new);
+        let mut other = Self::of(new);
+        other.strip_tags();
         self.changed |= (&self.types, &self.scopes, self.expires_at) != (&other.types, &other.scopes, other.expires_at);
         self.types = other.types;
         self.scopes = other.scopes;
@@ -140,7 +184,7 @@ impl Draft {
             let mut kept: Vec<Held> = Vec::new();
             for mut held in list {
                 match old.iter().find(|o| o.meta.dataset_id == held.meta.dataset_id) {
-                    Some(o) if o.text == held.text => held.meta = o.meta.clone(),
+                    Some(o) if o.says(&held.text) => (held.text, held.meta) = (o.text.clone(), o.meta.clone()),
                     found => {
                         held.meta.created_at = found.map_or(now, |o| o.meta.created_at);
                         held.meta.modified_at = now;

@@ -1,7 +1,8 @@
 //! What a write makes of an Entity (clauses 5.5.8, 5.5.12, 5.6): pure functions from the present state and a fragment to the new state.
 //!
 //! Instances that a write does not touch keep their bytes, times and envelope. One that changes keeps its `createdAt`, is modified now, and
-//! loses the envelope it came under: what was signed is no longer what is held.
+//! loses the envelope it came under: what was signed is no longer what is held. The engine lets that through for nobody (`guard.rs`).
+//! Tags that a writer sends along, because she read them, are left out.
 
 mod attribute;
 mod draft;
@@ -125,4 +126,14 @@ pub fn replace_entity(current: &EntityDoc, new: &EntityDoc, now: DateTime) -> Ou
     draft.become_like(new, now);
     let updated = draft.names();
     draft.finish(current, UpdateResult { updated, not_updated: Vec::new() }, now)
+}
+
+/// A new Entity as it may be stored: without tags.
+pub fn new_entity(new: &EntityDoc) -> EntityDoc {
+    if !new.text().contains(waybill_model::TAG_NAME) {
+        return new.clone();
+    }
+    let mut draft = Draft::of(new);
+    draft.strip_tags();
+    draft.finish(new, UpdateResult::default(), new.system.modified_at).doc
 }
