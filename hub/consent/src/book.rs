@@ -265,6 +265,15 @@ impl ConsentBook {
         Ok(reader.doc(MARK, &join(&[tenant.as_str(), subject.as_str()]))?.map(|doc| doc.revision))
     }
 
+    /// The revision of the store at which anybody was last bound to the entity, by its name or by a pattern.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn bound_at(reader: &Reader<'_>, tenant: &TenantId, entity: &str) -> Result<u64, StoreError> {
+        let at = |key: String| Ok::<_, StoreError>(reader.doc(MARK, &key)?.map_or(0, |doc| doc.revision));
+        Ok(at(join(&[tenant.as_str(), "e", entity]))?.max(at(join(&[tenant.as_str(), "p"]))?))
+    }
+
     /// What completes the rows by which grants are found by their recipient, in a store that was written before there were any. Nothing when
     /// they are complete.
     pub fn complete(reader: &Reader<'_>, now: DateTime) -> Result<Option<Batch>, ConsentError> {

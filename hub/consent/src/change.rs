@@ -403,6 +403,7 @@ impl ConsentBook {
     /// Binds data to a subject.
     pub fn bind(batch: &mut Batch, tenant: &TenantId, binding: &Binding, now: DateTime) {
         Registry::put(batch, tenant, binding);
+        Self::mark(batch, &Registry::mark_of(tenant, &binding.target), now);
         Self::mark(batch, &join(&[tenant.as_str(), binding.subject.as_str()]), now);
     }
 

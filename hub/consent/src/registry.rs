@@ -1,6 +1,6 @@
 //! The subject registry: who the data is about. What is bound to nobody is closed.
 
-use crate::book::{SEP, join, read_row};
+use crate::book::{MARK, SEP, join, read_row};
 use crate::{ConsentError, Validity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -251,6 +251,14 @@ impl Registry {
         }
     }
 
+    /// The marker whose revision tells when the bindings of a target last changed: one for each entity, one for all patterns.
+    pub(crate) fn mark_of(tenant: &TenantId, target: &Target) -> String {
+        match target {
+            Target::Entity(entity) | Target::Attribute { entity, .. } => join(&[tenant.as_str(), "e", entity.as_str()]),
+            Target::Pattern(_) => join(&[tenant.as_str(), "p"]),
+        }
+    }
+
     /// Everybody whom the Attribute is, was or will be about, whatever the time.
     pub fn ever(reader: &Reader<'_>, tenant: &TenantId, entity: &str, attribute: &str) -> Result<BTreeSet<Iri>, ConsentError> {
         let own: Vec<Binding> = rows(reader, BINDING, &join(&[tenant.as_str(), "e", entity, ""]))?;
@@ -269,6 +277,10 @@ impl Registry {
     pub(crate) fn forget(reader: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, now: DateTime) -> Result<(), ConsentError> {
         for binding in Self::targets_of(reader, tenant, subject.as_str())? {
             batch.delete_doc(BINDING, &binding.key(tenant)).delete_doc(BOUND, &binding.reverse_key(tenant));
+            if !matches!(binding.target, Target::Pattern(_)) {
+                // It names the entity.
+                batch.delete_doc(MARK, &Self::mark_of(tenant, &binding.target));
+            }
             if binding.validity.until.is_none_or(|until| now < until) && Self::decided_without(reader, tenant, &binding, now)? {
                 let nobody = format!("urn:waybill:erased:{}", hex(&random::<16>()));
                 // INVARIANT: a scheme and hexadecimal digits make an IRI.

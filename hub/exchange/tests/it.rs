@@ -482,11 +482,19 @@ async fn what_was_looked_at_before_a_withdrawal_is_not_released_after_it() {
     world.grant("https://ben.example/#me", "given", data.clone()).await;
     release(looked).await.expect("somebody else's consent is no reason");
     let looked = world.looked_at_for_city_b("urn:meter:1").await;
+    world.bind("urn:meter:2", "https://ben.example/#me").await;
+    release(looked).await.expect("nor is who something else is about");
+    let looked = world.looked_at_for_city_b("urn:meter:1").await;
+    let binding = world.bind_until_later("urn:meter:1", "https://carol.example/#me").await;
+    assert_eq!(release(looked).await.expect_err("Carol was not asked").code, "store-conflict");
+    world.advance_minutes(2);
+    assert!(world.seen_by_city_b("urn:meter:1").await.is_some(), "{binding:?} is over");
+    let looked = world.looked_at_for_city_b("urn:meter:1").await;
     world.grant("https://anna.example/#me", "withdrawn", data).await;
     let problem = release(looked).await.expect_err("it stands on a consent that is over");
     assert_eq!(problem.code, "store-conflict");
     let lines = world.hub.journal().export(1, 1000).await.expect("the journal");
-    assert_eq!(lines.iter().filter(|l| l.contains("\"kind\":\"disclosure\"")).count(), 1, "only the first was released");
+    assert_eq!(lines.iter().filter(|l| l.contains("\"kind\":\"disclosure\"")).count(), 3, "only those whose ground stood were released");
     assert!(world.seen_by_city_b("urn:meter:1").await.is_none());
 }
 

@@ -13,7 +13,11 @@ use waybill_store::{Batch, StoreError};
 pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
     let mut deciders: BTreeMap<Iri, u64> = BTreeMap::new();
     let (mut envelopes, mut bases): (BTreeSet<EnvelopeHash>, BTreeSet<EnvelopeHash>) = (BTreeSet::new(), BTreeSet::new());
+    let mut bound: Vec<(String, u64)> = Vec::new();
     for doc in docs {
+        if doc.rights.iter().chain(&doc.projected).any(|right| matches!(right, Right::Grants(_))) {
+            bound.push((doc.doc.id().to_owned(), doc.as_of));
+        }
         for right in doc.rights.iter().chain(&doc.projected) {
             match right {
                 Right::Grants(grants) => {
@@ -37,6 +41,12 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
         for (subject, as_of) in &deciders {
             if ConsentBook::changed_at(r, &tenant, subject)?.is_none_or(|at| at > *as_of) {
                 return Err(StoreError::conflict("consent"));
+            }
+        }
+        for (entity, as_of) in &bound {
+            // Somebody else whom it is about has not been asked.
+            if ConsentBook::bound_at(r, &tenant, entity)? > *as_of {
+                return Err(StoreError::conflict("binding"));
             }
         }
         for hash in bases {

@@ -160,6 +160,14 @@ impl World {
         self.hub.bind(&self.tenant, &binding).await.expect("bound");
     }
 
+    /// Binds somebody for a minute.
+    pub async fn bind_until_later(&self, entity: &str, subject: &str) -> Binding {
+        let validity = Validity { from: None, until: Some(self.clock.now().plus_seconds(60)) };
+        let binding = Binding { target: Target::Entity(iri(entity)), subject: iri(subject), validity, asserted_by: iri("https://a.example/party"), evidence: String::new(), rule: Rule::All };
+        self.hub.bind(&self.tenant, &binding).await.expect("bound");
+        binding
+    }
+
     pub async fn grant(&self, subject: &str, state: &str, data: serde_json::Value) -> Granted {
         self.grant_to(&[CITY_B], subject, state, data).await
     }
