@@ -107,6 +107,22 @@ impl ConsentBook {
         });
     }
 
+    /// Gives up, after a restore, what nobody has in the status lists: see [`StatusList::give_up_rest`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn give_up_rest(reader: &Reader<'_>) -> Result<Batch, ConsentError> {
+        let mut batch = Batch::new();
+        for name in Self::status_lists(reader)? {
+            let Some(doc) = reader.doc(STATUS, &name)? else { continue };
+            let mut list = StatusList::from_bytes(&doc.payload).ok_or(ConsentError::Corrupt("status list"))?;
+            list.give_up_rest();
+            batch.expect_doc(STATUS, &name, Some(doc.revision));
+            batch.put_doc(STATUS, &name, list.to_bytes(), None);
+        }
+        Ok(batch)
+    }
+
     /// Whether an envelope that this hub issued is over, or rests. `batch` then only commits if that did not change; an envelope that is not
     /// known is over.
     ///

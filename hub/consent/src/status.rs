@@ -92,6 +92,19 @@ impl StatusList {
         }
     }
 
+    /// For a list that came back from a backup: what nobody has in it may have been given away since, to envelopes that nobody here knows any
+    /// more. They are over, none of their places is given again, and a reader of the lost list takes this one for newer.
+    pub fn give_up_rest(&mut self) {
+        if self.purpose == StatusPurpose::Revocation {
+            for (bits, taken) in self.bits.iter_mut().zip(&self.taken) {
+                *bits |= !taken;
+            }
+        }
+        self.taken.fill(0xff);
+        self.used = ENTRIES;
+        self.sequence = self.sequence.saturating_add(1 << 32);
+    }
+
     /// The list for the store.
     pub fn to_bytes(&self) -> Vec<u8> {
         let purpose = u8::from(self.purpose == StatusPurpose::Suspension);

@@ -63,6 +63,8 @@ impl Hub {
         let Some(epoch) = from else { return Ok(()) };
         let notes = self.inner.store.read(move |r| r.withdrawn(epoch)).await?;
         let now = self.inner.clock.now();
+        let batch = self.inner.store.read(|r| ConsentBook::give_up_rest(r).map_err(told)).await?;
+        self.commit(batch).await?;
         let mut closed = 0u64;
         for (_, note) in notes {
             if let Ok(note) = serde_json::from_slice::<Note>(&note) {

@@ -166,3 +166,17 @@ fn marks_in_one_batch_add_up() {
     assert_eq!(marked(&hashes), [true, true, false]);
     assert_eq!(marked(&[waybill_model::EnvelopeHash([9; 32])]), [true], "what is not known does not hold");
 }
+
+#[test]
+fn a_list_from_a_backup_gives_none_of_its_places_again() {
+    for purpose in [StatusPurpose::Revocation, StatusPurpose::Suspension] {
+        let mut list = StatusList::new(purpose);
+        let (mine, sequence) = (list.take().expect("a place"), list.sequence);
+        list.give_up_rest();
+        assert!(!list.is_set(mine), "what is known stays as it is");
+        let lost = (0..ENTRIES).filter(|index| *index != mine && list.is_set(*index)).count();
+        assert_eq!(lost, if purpose == StatusPurpose::Revocation { ENTRIES as usize - 1 } else { 0 });
+        assert!(list.take().is_err() && list.sequence > sequence + 1_000_000);
+        assert_eq!(StatusList::from_bytes(&list.to_bytes()).expect("readable").taken(), ENTRIES);
+    }
+}

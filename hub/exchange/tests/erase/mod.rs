@@ -232,6 +232,9 @@ async fn after_a_restore_holders_are_told_again() {
     Store::restore(&copy, &data).expect("restored");
     let world = World::at(&data, 60).await;
     world.hub.settle_restore().await.expect("settled");
+    assert!(world.hub.published_status("revocation-1").await.expect("read").is_some());
+    world.grant(BEN, "given", exact()).await;
+    assert!(world.hub.published_status("revocation-2").await.expect("read").is_some(), "new envelopes take no place that may be somebody's");
     let list = world.hub.withdrawals(&world.tenant).await.expect("withdrawals");
     assert_eq!(list.iter().flat_map(|w| &w.holders).count(), 1, "{list:?}");
     let workers = world.hub.start();
