@@ -115,10 +115,16 @@ async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
     let tenant = TenantId::main();
     match event {
         PodEvent::GrantSeen(seen) => grant(hub, &tenant, &seen).await,
-        PodEvent::GrantGone(gone) => match &gone.document {
-            Some(document) if document.hers => grant(hub, &tenant, document).await,
-            _ => hub.grant_document_gone(&tenant, &iri(gone.url.as_str())?).await.map(drop),
-        },
+        PodEvent::GrantGone(gone) => {
+            if let Some(document) = gone.document.as_deref().filter(|document| document.hers) {
+                match grant(hub, &tenant, document).await {
+                    // Her no counts in whatever form she says it, if only as that her yes is gone.
+                    Err(problem) if problem.status < 500 => tracing::info!(code = problem.code, "a withdrawal is not taken in her words: {}", problem.detail),
+                    other => return other,
+                }
+            }
+            hub.grant_document_gone(&tenant, &iri(&gone.url)?).await.map(drop)
+        }
         PodEvent::EntitySeen { url, entity, losses } => {
             if !losses.is_empty() {
                 tracing::info!(losses = losses.len(), "an entity came without all of its resource");
@@ -136,7 +142,7 @@ async fn grant(hub: &Hub, tenant: &TenantId, seen: &GrantSeen) -> Result<(), Pro
     }
     let document = GrantDocument::parse(seen.content())?;
     let observed = Observed {
-        source: iri(seen.url.as_str())?,
+        source: iri(&seen.url)?,
         etag: seen.etag.clone(),
         hash: waybill_keys::hex(&seen.sha256),
         author: seen.subject.clone(),
@@ -147,6 +153,7 @@ async fn grant(hub: &Hub, tenant: &TenantId, seen: &GrantSeen) -> Result<(), Pro
     hub.take_grant_document(tenant, &document, &observed).await.map(drop)
 }
 
-fn iri(text: &str) -> Result<Iri, Problem> {
-    Iri::new(text).map_err(|e| Problem::new(ProblemCode("bad-url"), 422, "Not an IRI", e.to_string()))
+/// The address as a name. What is wrong with it is told without it: it is logged, and names a person.
+fn iri(url: &Url) -> Result<Iri, Problem> {
+    Iri::new(url.as_str()).map_err(|e| Problem::new(ProblemCode("bad-url"), 422, "Not an IRI", e.reason))
 }

@@ -1,0 +1,122 @@
+//! A pod whose owner writes what nobody expected, and the hub as a process: what is no yes any more closes.
+
+use super::town::{CITY_B, JSON, METER, OPERATOR, Town, grant, meter};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use waybill_conformance::{Person, PodOptions, StandInPod};
+
+/// Nothing here may take so long unless it never comes.
+const PATIENCE: Duration = Duration::from_mins(1);
+const CONSENT: &str = "consents/advice";
+
+/// Anna's pod at a server that lives as long as this.
+struct Street {
+    server: StandInPod,
+    anna: Person,
+    hub: Person,
+}
+
+impl Street {
+    async fn new() -> Self {
+        let people = ["anna", "hub"].map(str::to_owned).to_vec();
+        let server = StandInPod::start(PodOptions { people, ..PodOptions::default() }).await.expect("a pod server");
+        let person = |name: &str| server.person(name).expect("a person");
+        let street = Self { anna: person("anna"), hub: person("hub"), server };
+        let (me, hub) = (street.anna.webid(), street.hub.webid());
+        for (folder, modes) in [("consents/", "acl:Read, acl:Control"), ("acknowledgements/", "acl:Append"), ("data/", "acl:Read"), ("more/", "acl:Read")] {
+            street.anna.put(folder, "text/turtle", "");
+            let rules = format!(
+                "@prefix acl: <http://www.w3.org/ns/auth/acl#> .
+                 <#owner> a acl:Authorization; acl:agent <{me}>; acl:accessTo <./>; acl:default <./>; acl:mode acl:Read, acl:Write, acl:Control .
+                 <#hub> a acl:Authorization; acl:agent <{hub}>; acl:accessTo <./>; acl:default <./>; acl:mode {modes} ."
+            );
+            street.anna.put(&format!("{folder}.acl"), "text/turtle", rules);
+        }
+        street
+    }
+
+    /// The connection in a city's file; `resources` are folders of hers.
+    fn connection(&self, resources: &[&str]) -> String {
+        let (account, root) = (self.hub.credentials(), self.anna.root());
+        let resources: Vec<String> = resources.iter().map(|folder| format!("{root}{folder}")).collect();
+        format!(
+            "[[connection]]\nname = \"pods\"\nkind = \"solid\"\nweb_id = \"{}\"\nissuer = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\npoll = \"1 s\"\n\
+             [[connection.pod]]\nweb_id = \"{}\"\nconsents = \"{root}consents/\"\nacknowledgements = \"{root}acknowledgements/\"\nresources = {resources:?}\n",
+            self.hub.webid(),
+            self.server.url(),
+            account.id,
+            account.secret,
+            self.anna.webid()
+        )
+    }
+
+    /// A city that holds Anna's meter and reads her pod.
+    fn town(&self) -> Town {
+        let town = Town::start(&self.connection(&[]));
+        let mut hers = meter(METER);
+        hers["ownedBy"]["object"] = json!(self.anna.webid());
+        let made = town.call("POST", "/ngsi-ld/v1/entities", OPERATOR, &[("Content-Type", JSON)], hers.to_string().as_bytes());
+        assert_eq!(made.status, 201, "{}", made.text());
+        town
+    }
+
+    fn consent(&self) -> Value {
+        let mut document = grant()["document"].clone();
+        document["subject"] = json!(self.anna.webid());
+        document
+    }
+
+    /// She says yes, and city B sees her meter; she writes `text`, and it does not any more.
+    fn closes(&self, town: &Town, text: &str) {
+        self.anna.put(CONSENT, JSON, self.consent().to_string());
+        until(town, "city B sees her meter", || city_b(town) == 200);
+        self.anna.put(CONSENT, JSON, text.to_owned());
+        until(town, &format!("it is closed by {text}"), || city_b(town) == 404);
+    }
+
+    /// No line of the log (the program writes what is at info or above) tells where her pod is.
+    fn is_not_in_the_log(&self, town: &Town) {
+        let log = log(town);
+        assert!(!log.contains(&self.anna.root()), "{log}");
+    }
+}
+
+fn city_b(town: &Town) -> u16 {
+    town.get(&format!("/ngsi-ld/v1/entities/{METER}"), CITY_B).status
+}
+
+fn log(town: &Town) -> String {
+    std::fs::read_to_string(town.folder.path().join("log")).expect("a log")
+}
+
+fn until(town: &Town, what: &str, look: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !look() {
+        assert!(began.elapsed() < PATIENCE, "still not: {what}\n{}", log(town));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_closes_in_whatever_form_she_says_it() {
+    let street = Street::new().await;
+    let town = street.town();
+    let with = |member: &str, value: &str| {
+        let mut document = street.consent();
+        document[member] = json!(value);
+        document
+    };
+    let mut of_another = with("state", "withdrawn");
+    of_another["subject"] = json!("https://somebody.example/#else");
+    let forms = [
+        json!({ "state": "withdrawn" }),
+        with("status", "dpv:ConsentWithdrawn"),
+        json!({ "status": "https://w3id.org/dpv#ConsentRevoked" }),
+        of_another,
+        with("state", "withdrawn"),
+    ];
+    for form in forms {
+        street.closes(&town, &form.to_string());
+    }
+    street.is_not_in_the_log(&town);
+}
