@@ -114,7 +114,10 @@ fn remember(known: &mut Vec<KnownGrant>, event: &PodEvent) -> bool {
 async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
     let tenant = TenantId::main();
     match event {
-        PodEvent::GrantSeen(seen) => grant(hub, &tenant, &seen).await,
+        PodEvent::GrantSeen(seen) => match grant(hub, &tenant, &seen).await {
+            Err(problem) if says_nothing(&problem) => close(hub, &tenant, &seen, problem).await,
+            other => other,
+        },
         PodEvent::GrantGone(gone) => {
             if let Some(document) = gone.document.as_deref().filter(|document| document.hers) {
                 match grant(hub, &tenant, document).await {
@@ -133,6 +136,25 @@ async fn take(hub: &Hub, web_id: &Iri, event: PodEvent) -> Result<(), Problem> {
         }
         PodEvent::EntityGone { url } => hub.gone_from_pod(url.as_str()).await,
         _ => Ok(()),
+    }
+}
+
+/// Whether a document was refused for what it is. An older copy of what is known, and what is from before an erasure, are refused for
+/// what else is known: those say nothing about what was taken before.
+fn says_nothing(problem: &Problem) -> bool {
+    problem.status < 500 && !matches!(problem.code.as_str(), "consent-version-old" | "subject-erased")
+}
+
+/// What stands where her grant stood cannot be read as one, or not as hers: it does not say yes any more. `why` comes back when nothing
+/// was granted there.
+async fn close(hub: &Hub, tenant: &TenantId, seen: &GrantSeen, why: Problem) -> Result<(), Problem> {
+    match hub.grant_document_gone(tenant, &iri(&seen.url)?).await {
+        Ok(Some(_)) => {
+            tracing::warn!(code = why.code, "a grant is closed, since what stands in its place is not taken: {}", why.detail);
+            Ok(())
+        }
+        Err(problem) if problem.status >= 500 => Err(problem),
+        Ok(None) | Err(_) => Err(why),
     }
 }
 

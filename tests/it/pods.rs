@@ -120,3 +120,25 @@ async fn a_withdrawal_closes_in_whatever_form_she_says_it() {
     }
     street.is_not_in_the_log(&town);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_the_place_of_a_yes_and_cannot_be_read_closes_it() {
+    let street = Street::new().await;
+    let town = street.town();
+    // What never was a grant closes nothing.
+    street.anna.put("consents/a-note", "text/plain", "Ask them about the heating.");
+    let mut narrower = street.consent();
+    narrower["data"][0]["precision"] = json!({ "round": 1000 });
+    narrower["notInThe"] = json!("evening");
+    let mut of_another = street.consent();
+    of_another["subject"] = json!("https://somebody.example/#else");
+    // The reader's words about her pod's address are not the log's.
+    let mut misspelt = street.consent();
+    misspelt["subject"] = json!(format!("{} me", street.anna.root()));
+    for text in ["{}".to_owned(), "I have thought about it again.".to_owned(), narrower.to_string(), of_another.to_string(), misspelt.to_string(), "[".repeat(10_000)] {
+        street.closes(&town, &text);
+    }
+    let log = log(&town);
+    assert!(log.contains("is closed") && log.contains("consent-schema") && log.contains("consent-evidence"), "the operator is told why\n{log}");
+    street.is_not_in_the_log(&town);
+}
