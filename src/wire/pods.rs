@@ -13,7 +13,7 @@ use waybill_exchange::Hub;
 use waybill_http::{Client, Router};
 use waybill_model::{Iri, Problem, ProblemCode, TenantId};
 use waybill_port::Grants;
-use waybill_solid::{Account, Evidence, GrantSeen, KnownGrant, PodConfig, PodConnection, PodEvent, Secret, SignIn, SolidConfig, WatchConfig};
+use waybill_solid::{Account, Evidence, GrantSeen, Known, KnownGrant, PodConfig, PodConnection, PodEvent, Secret, SignIn, SolidConfig, WatchConfig};
 
 /// Work that goes on while the hub runs.
 pub type Watcher = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -42,7 +42,8 @@ pub async fn connect(config: &Config, hub: &Hub, client: &Client, contexts: &Con
         for pod in pods {
             let there = Arc::new(PodConnection::new(format!("{}\u{1f}{}", connection.name, pod.web_id), pod_config(pod)?, account.clone()));
             hub.add_pod(there.clone());
-            watchers.push(Box::pin(watch(hub.clone(), there, pod.web_id.clone())));
+            let elsewhere = elsewhere(config, pod)?;
+            watchers.push(Box::pin(watch(hub.clone(), there, pod.web_id.clone(), elsewhere)));
         }
     }
     Ok((router, watchers))
@@ -63,14 +64,43 @@ fn pod_config(pod: &Pod) -> Result<PodConfig, Problem> {
     })
 }
 
+/// What was taken from her pod before, but for what lies `elsewhere`.
+async fn known(hub: &Hub, web_id: &Iri, connection: &str, elsewhere: &[Url]) -> Result<Known, Problem> {
+    let grants = hub.pod_known(web_id, connection).await?.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let taken = hub.pod_resources(&TenantId::main(), web_id).await?;
+    let others = |url: &Url| elsewhere.iter().any(|place| place == url || waybill_solid::lies_in(url, place));
+    Ok(Known { grants, resources: taken.iter().filter_map(|text| Url::parse(text).ok()).filter(|url| !others(url)).collect() })
+}
+
+/// The resources that are looked at for the same person beside `own`: other watches know what became of them.
+fn elsewhere(config: &Config, own: &Pod) -> Result<Vec<Url>, Problem> {
+    let mut out = Vec::new();
+    for connection in &config.connections {
+        let ConnectionKind::Solid { pods, .. } = &connection.kind else { continue };
+        let others = pods.iter().filter(|pod| pod.web_id == own.web_id && !std::ptr::eq(*pod, own));
+        for resource in others.flat_map(|pod| &pod.resources) {
+            out.push(url(resource)?);
+        }
+    }
+    Ok(out)
+}
+
 /// Watches a pod for as long as the hub runs, going on from what was taken before.
-async fn watch(hub: Hub, pod: Arc<PodConnection>, web_id: Iri) {
+async fn watch(hub: Hub, pod: Arc<PodConnection>, web_id: Iri, elsewhere: Vec<Url>) {
     let name = pod.connection().to_owned();
     loop {
-        let known = hub.pod_known(&web_id, &name).await.ok().flatten();
-        let mut known: Vec<KnownGrant> = known.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        // A watch that knew nothing would not notice what is gone: it waits until the store can say.
+        let start = match known(&hub, &web_id, &name, &elsewhere).await {
+            Ok(start) => start,
+            Err(problem) => {
+                tracing::warn!(code = problem.code, "a pod is not watched yet: {}", problem.detail);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let mut known = start.grants.clone();
         let (tx, mut rx) = mpsc::channel(64);
-        let (watched, start) = (pod.clone(), known.clone());
+        let watched = pod.clone();
         let watching = tokio::spawn(async move { watched.run(start, tx).await });
         while let Some(event) = rx.recv().await {
             let changed = remember(&mut known, &event);

@@ -142,3 +142,35 @@ async fn what_takes_the_place_of_a_yes_and_cannot_be_read_closes_it() {
     assert!(log.contains("is closed") && log.contains("consent-schema") && log.contains("consent-evidence"), "the operator is told why\n{log}");
     street.is_not_in_the_log(&town);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_her_pod_while_the_hub_was_off_leaves_the_hub() {
+    let street = Street::new().await;
+    let core = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context.jsonld";
+    let id = |name: &str| format!("urn:ngsi-ld:SmartMeter:{name}");
+    for at in ["data/gone", "data/kept", "more/one"] {
+        let entity = json!({ "@context": core, "id": id(&at.replace('/', "-")), "type": "SmartMeter", "activePower": { "type": "Property", "value": 1 } });
+        street.anna.put(at, "application/ld+json", entity.to_string());
+    }
+    let town = Town::start(&street.connection(&["data/", "more/"]));
+    let has = |town: &Town, name: &str| town.get(&format!("/ngsi-ld/v1/entities/{}", id(name)), OPERATOR).status == 200;
+    for name in ["data-gone", "data-kept", "more-one"] {
+        until(&town, &format!("{name} is here"), || has(&town, name));
+    }
+    let folder = town.stop();
+    assert!(street.anna.delete("data/gone"));
+    let town = Town::again(folder, &[]);
+    until(&town, "what she deleted is gone", || !has(&town, "data-gone"));
+    assert!(has(&town, "data-kept") && has(&town, "more-one"), "and nothing else is");
+    // What the city does not look at any more is not the city's to keep.
+    let folder = town.stop();
+    let file = folder.path().join("city.toml");
+    let text = std::fs::read_to_string(&file).expect("the city's file");
+    let fewer = text.replace(&format!(", \"{}more/\"", street.anna.root()), "");
+    assert_ne!(text, fewer);
+    std::fs::write(&file, fewer).expect("the city's file");
+    let town = Town::again(folder, &[]);
+    until(&town, "what is not configured any more is gone", || !has(&town, "more-one"));
+    assert!(has(&town, "data-kept"));
+    street.is_not_in_the_log(&town);
+}

@@ -5,6 +5,7 @@ use crate::erase::forgotten;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::rows::{DEAD, ERASED, POD, POD_ENTITY, POD_KNOWN, POD_OWNER, PodEntity, key};
+use crate::scan::each_doc;
 use serde_json::json;
 use waybill_consent::{Binding, ConsentBook, Registry, Rule, Target, Validity};
 use waybill_journal::{Kind, Record};
@@ -35,7 +36,7 @@ impl Hub {
     /// 409 when an entity of that identifier came from elsewhere or is about somebody else: a pod speaks for its own things only. 409 when
     /// she was erased and has granted nothing since. The store's.
     pub async fn take_from_pod(&self, tenant: &TenantId, subject: &Iri, url: &str, entity: &EntityDoc) -> Result<(), Problem> {
-        let id = entity.id_iri().map_err(|e| Problem::new(ProblemCode("bad-entity-id"), 400, "Bad entity id", e.to_string()))?;
+        let id = entity.id_iri().map_err(|_| Problem::new(ProblemCode("bad-entity-id"), 400, "Bad entity id", "it is no absolute IRI"))?;
         let row = PodEntity { tenant: tenant.clone(), id, subject: subject.clone() };
         for _ in 0..TRIES {
             let (hub, row_, url_) = (self.clone(), row.clone(), url.to_owned());
@@ -144,6 +145,23 @@ impl Hub {
     pub async fn pod_known(&self, subject: &Iri, connection: &str) -> Result<Option<Vec<u8>>, Problem> {
         let at = key(&[connection, subject.as_str()]);
         Ok(self.inner.store.read(move |r| r.doc(POD_KNOWN, &at)).await?.map(|doc| doc.payload))
+    }
+
+    /// The addresses in pods of `subject` that entities came from and that still count.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn pod_resources(&self, tenant: &TenantId, subject: &Iri) -> Result<Vec<String>, Problem> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        let read = move |r: &Reader<'_>| {
+            let mut out = Vec::new();
+            each_doc(r, POD_ENTITY, "", |doc| {
+                let row = serde_json::from_slice::<PodEntity>(&doc.payload);
+                out.extend(row.is_ok_and(|row| row.tenant == tenant && row.subject == subject).then_some(doc.key));
+            })?;
+            Ok(out)
+        };
+        Ok(self.inner.store.read(read).await?)
     }
 
     /// Carries out changes in pods that are due. Returns how many.

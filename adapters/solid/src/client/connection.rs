@@ -3,7 +3,7 @@
 use crate::client::notify::webhook::Webhooks;
 use crate::client::pod::SolidPod;
 use crate::client::session::Session;
-use crate::client::watch::{KnownGrant, PodEvent};
+use crate::client::watch::{Known, PodEvent};
 use crate::config::{PodConfig, SolidConfig};
 use crate::error::SolidError;
 use crate::health;
@@ -88,7 +88,7 @@ impl PodConnection {
     }
 
     /// Finds the pod, however long that takes, and watches it until `tx` is closed.
-    pub async fn run(&self, known: Vec<KnownGrant>, tx: mpsc::Sender<PodEvent>) {
+    pub async fn run(&self, known: Known, tx: mpsc::Sender<PodEvent>) {
         let since = self.account.client.clock().now();
         let mut wait = WAITS.0;
         loop {

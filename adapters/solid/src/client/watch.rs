@@ -132,6 +132,21 @@ pub struct KnownGrant {
     pub hers: bool,
 }
 
+/// What the hub took from a pod before.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The grants.
+    pub grants: Vec<KnownGrant>,
+    /// The resources that Entities came from.
+    pub resources: Vec<Url>,
+}
+
+impl From<Vec<KnownGrant>> for Known {
+    fn from(grants: Vec<KnownGrant>) -> Self {
+        Self { grants, ..Self::default() }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Document {
     etag: Option<String>,
@@ -171,12 +186,14 @@ impl From<SolidError> for Fault {
 impl SolidPod {
     /// Watches the pod until `tx` is closed: looks at once, then whenever the server tells of a change, and at every poll. `known` is
     /// what the hub took before.
-    pub async fn watch(&self, known: Vec<KnownGrant>, tx: mpsc::Sender<PodEvent>) {
+    pub async fn watch(&self, known: Known, tx: mpsc::Sender<PodEvent>) {
         let grants = known
+            .grants
             .into_iter()
             .map(|k| (k.url, Document { sha256: Some(k.sha256), hers: k.hers, ..Document::default() }))
             .collect();
-        let mut watch = Watch { pod: self.clone(), grants, resources: BTreeMap::new(), unreachable_since: None, tx };
+        let resources = known.resources.into_iter().map(|url| (url, Document::default())).collect();
+        let mut watch = Watch { pod: self.clone(), grants, resources, unreachable_since: None, tx };
         let mut channels = Channels::new(self.clone());
         let wake = self.wake();
         // Subscribe first, then look: what changes in between is then told.
@@ -211,7 +228,8 @@ impl Watch {
         let mut out = BTreeSet::from([self.pod.consents().clone()]);
         out.extend(self.grants.keys().cloned());
         out.extend(self.pod.resources().iter().cloned());
-        out.extend(self.resources.keys().cloned());
+        // What was taken from elsewhere before is asked about no more: the first look lets it go.
+        out.extend(self.resources.keys().filter(|url| lies_in(url, self.pod.storage())).cloned());
         out.extend(self.pod.kept_policies().into_iter().map(|(url, _)| url));
         out
     }

@@ -12,7 +12,7 @@ use waybill_model::Clock;
 use waybill_port::{AccessChange, Grants, Health, HealthState};
 use waybill_solid::client::evidence::GRANT_TYPE;
 use waybill_solid::{
-    Account, Agent, Body, Evidence, If, Modes, PodConnection, PodEvent, Profile, Secret, SignIn, SolidConfig, SolidError, SolidPod,
+    Account, Agent, Body, Evidence, If, Known, Modes, PodConnection, PodEvent, Profile, Secret, SignIn, SolidConfig, SolidError, SolidPod,
 };
 
 under_both! {
@@ -224,7 +224,7 @@ async fn port(rules: Rules, test: &str) {
     let lost = PodConnection::new("pods", waybill_solid::PodConfig { issuer: Some(url("https://issuer.example/")), ..world.pod_config() }, account);
     assert!(matches!(lost.check().await, HealthState::Down { .. }));
     let (tx, mut events) = tokio::sync::mpsc::channel(4);
-    let looking = tokio::spawn(async move { lost.run(Vec::new(), tx).await });
+    let looking = tokio::spawn(async move { lost.run(Known::default(), tx).await });
     for _ in 0..2 {
         assert!(matches!(events.recv().await, Some(PodEvent::Unreachable { .. })));
     }

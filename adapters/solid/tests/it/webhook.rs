@@ -8,7 +8,7 @@ use waybill_context::Contexts;
 use waybill_http::{DpopKey, Method, Request as HubRequest};
 use waybill_keys::{Algorithm, Key, jws};
 use waybill_model::{Clock, DateTime};
-use waybill_solid::{Channel, PodConfig, Secret, Session, SignIn, SolidConfig, SolidPod, WatchConfig, WebhookError, Webhooks};
+use waybill_solid::{Channel, Known, PodConfig, Secret, Session, SignIn, SolidConfig, SolidPod, WatchConfig, WebhookError, Webhooks};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -219,7 +219,7 @@ async fn a_watch_that_is_cut_off_ends_its_subscriptions() {
     let server = storage(&key).await;
     let (pod, hooks) = hub_at(&server, Clock::system()).await;
     let (tx, mut events) = tokio::sync::mpsc::channel(8);
-    let watching = tokio::spawn(async move { pod.watch(Vec::new(), tx).await });
+    let watching = tokio::spawn(async move { pod.watch(Known::default(), tx).await });
     assert!(events.recv().await.is_some());
     assert_eq!(hooks.addresses().len(), 1);
     watching.abort();

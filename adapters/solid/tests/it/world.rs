@@ -13,7 +13,7 @@ use waybill_http::{Allow, Client, ClientConfig, Guard, HeaderMap, HeaderValue, M
 use waybill_model::{Attribute, AttributeValue, Clock, DateTime, Entity, EntityDoc, Iri, RawJson};
 use waybill_solid::client::session::Answer;
 use waybill_solid::{
-    Body, Channel, If, KnownGrant, PodConfig, PodEvent, Secret, Session, SignIn, SolidConfig, SolidPod, WatchConfig, Webhooks,
+    Body, Channel, If, Known, PodConfig, PodEvent, Secret, Session, SignIn, SolidConfig, SolidPod, WatchConfig, Webhooks,
 };
 
 /// How long anything may take before the test gives up on it.
@@ -170,9 +170,9 @@ pub struct Watching {
 }
 
 impl Watching {
-    pub fn begin(pod: &SolidPod, known: Vec<KnownGrant>) -> Self {
+    pub fn begin(pod: &SolidPod, known: impl Into<Known>) -> Self {
         let (tx, events) = mpsc::channel(64);
-        let pod = pod.clone();
+        let (pod, known) = (pod.clone(), known.into());
         Self { events, task: tokio::spawn(async move { pod.watch(known, tx).await }) }
     }
 
