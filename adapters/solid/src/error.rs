@@ -27,6 +27,9 @@ pub enum SolidError {
     /// Any other status that is no success.
     #[error("the server answered {0}")]
     Status(u16),
+    /// The answer is larger than the hub takes.
+    #[error("the answer is larger than is taken")]
+    TooLarge,
     /// What came is not what it should be.
     #[error("{what}: {detail}")]
     Malformed {
@@ -70,7 +73,7 @@ impl SolidError {
             Self::NotFound => "pod-not-found",
             Self::Conflict => "pod-changed-meanwhile",
             Self::Status(_) => "pod-answer",
-            Self::Malformed { .. } => "pod-malformed",
+            Self::TooLarge | Self::Malformed { .. } => "pod-malformed",
             Self::ForeignIssuer => "pod-foreign-issuer",
             Self::NotFoundInProfile(_) => "pod-incomplete-profile",
             Self::Unsupported(_) => "pod-unsupported",

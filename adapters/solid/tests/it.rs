@@ -6,6 +6,7 @@ mod it {
     mod codec;
     mod real;
     mod receiver;
+    mod refusing;
     mod rules;
     mod sign_in;
     mod stand_in;

@@ -5,6 +5,7 @@ use crate::client::discovery::{WebIdProfile, profile};
 use crate::client::pod::SolidPod;
 use crate::error::SolidError;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use url::Url;
 use waybill_keys::{KeyLookup, PublicKey, jws};
 use waybill_model::DateTime;
@@ -105,6 +106,12 @@ pub fn signed(compact: &str, profile: &WebIdProfile, now: DateTime) -> Evidence 
 /// The grant inside a document: what was signed, or the document itself.
 pub fn content<'a>(document: &'a [u8], evidence: &'a Evidence) -> &'a [u8] {
     if let Evidence::Signed { payload, .. } = evidence { payload.as_bytes() } else { document }
+}
+
+/// The grant inside a document, whoever signed it: for a no, of which nobody asks a proof.
+pub fn unproven(document: &[u8]) -> Cow<'_, [u8]> {
+    let signed = compact_form(document).and_then(|compact| waybill_keys::unb64url(compact.split('.').nth(1)?));
+    signed.map_or(Cow::Borrowed(document), Cow::Owned)
 }
 
 /// Whether a grant document says itself that it is withdrawn: its member `state` or `status`.

@@ -162,6 +162,7 @@ pub async fn get_public(client: &Client, url: &Url, accept: &str) -> Result<Answ
 fn fault(error: CallError) -> SolidError {
     match error.kind {
         CallErrorKind::Token => SolidError::SignIn(error.detail),
+        CallErrorKind::TooLarge => SolidError::TooLarge,
         kind => SolidError::Unreachable(format!("{}: {}", kind.code(), error.detail)),
     }
 }

@@ -1,6 +1,6 @@
 //! Watching a pod: grants that come, change and go; resources whose Entities the hub takes; policies that must stay.
 
-use crate::client::evidence::{Evidence, content, says_withdrawn};
+use crate::client::evidence::{Evidence, content, says_withdrawn, unproven};
 use crate::client::link::lies_in;
 use crate::client::notify::Channels;
 use crate::client::pod::SolidPod;
@@ -11,12 +11,13 @@ use crate::error::SolidError;
 use crate::fault;
 use crate::loss::Loss;
 use bytes::Bytes;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use url::Url;
 use waybill_model::{DateTime, EntityDoc, Iri};
 
-/// One person does not give more grants than this.
+/// One person does not give more grants than this. Those that were taken are looked at first.
 const MOST_GRANTS: usize = 1000;
 
 /// A grant document that is new or has changed.
@@ -161,6 +162,10 @@ struct Watch {
     pod: SolidPod,
     grants: BTreeMap<Url, Document>,
     resources: BTreeMap<Url, Document>,
+    /// Documents that could not be read when they were looked at last, and as how manieth.
+    failing: BTreeMap<Url, Reverse<usize>>,
+    /// The first fault of this look.
+    missed: Option<SolidError>,
     unreachable_since: Option<DateTime>,
     tx: mpsc::Sender<PodEvent>,
 }
@@ -193,7 +198,7 @@ impl SolidPod {
             .map(|k| (k.url, Document { sha256: Some(k.sha256), hers: k.hers, ..Document::default() }))
             .collect();
         let resources = known.resources.into_iter().map(|url| (url, Document::default())).collect();
-        let mut watch = Watch { pod: self.clone(), grants, resources, unreachable_since: None, tx };
+        let mut watch = Watch { pod: self.clone(), grants, resources, failing: BTreeMap::new(), missed: None, unreachable_since: None, tx };
         let mut channels = Channels::new(self.clone());
         let wake = self.wake();
         // Subscribe first, then look: what changes in between is then told.
@@ -244,19 +249,42 @@ impl Watch {
     }
 
     /// Looks at everything once. `told`: a change was announced, so everything is read anew; else entity tags are trusted.
+    /// What cannot be read hides nothing that can: the rest is looked at, and the first fault told at the end.
     async fn look(&mut self, told: bool, (webhooks, sockets): (usize, usize)) -> Result<(), Fault> {
-        self.look_at_grants(told).await?;
+        self.missed = None;
+        let grants = self.look_at_grants(told).await;
+        self.passed(grants)?;
         self.look_at_resources(told).await?;
         for (url, policy) in self.pod.kept_policies() {
             match self.pod.stick_policy(&url, &policy, &[]).await {
                 Ok(Sticky::Reattached) => self.tell(PodEvent::PolicyReattached { url }).await?,
                 Ok(Sticky::Kept) | Err(SolidError::NotFound | SolidError::Forbidden) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => self.miss(error)?,
             }
+        }
+        if let Some(error) = self.missed.take() {
+            return Err(error.into());
         }
         self.unreachable_since = None;
         self.tell(PodEvent::Settled { at: self.pod.clock().now(), webhooks, sockets }).await?;
         Ok(())
+    }
+
+    /// Notes a fault of something, for the end of the look. When the hub cannot sign in, nothing else can be read either.
+    fn miss(&mut self, error: SolidError) -> Result<(), Fault> {
+        if matches!(error, SolidError::SignIn(_)) {
+            return Err(error.into());
+        }
+        self.missed.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Whether something was read; when not, it is passed over.
+    fn passed(&mut self, looked: Result<(), Fault>) -> Result<bool, Fault> {
+        match looked {
+            Err(Fault::Pod(error)) => self.miss(error).map(|()| false),
+            other => other.map(|()| true),
+        }
     }
 
     async fn look_at_grants(&mut self, told: bool) -> Result<(), Fault> {
@@ -266,19 +294,26 @@ impl Watch {
             Err(SolidError::NotFound) => return self.all_gone(Gone::Removed).await,
             Err(error) => return Err(error.into()),
         };
-        if listed.len() > MOST_GRANTS {
-            return Err(SolidError::malformed("container of grants", format!("it holds more than {MOST_GRANTS}")).into());
-        }
         let gone: Vec<Url> = self.grants.keys().filter(|url| !listed.contains(url)).cloned().collect();
         for url in gone {
             self.gone(&url, Gone::Removed).await?;
         }
-        for url in listed {
-            if url.path().ends_with('/') {
-                continue;
-            }
-            self.look_at_grant(&url, told).await?;
+        let mut documents: Vec<Url> = listed.into_iter().filter(|url| !url.path().ends_with('/')).collect();
+        // A withdrawal waits for nothing: neither for documents that were never taken, nor for those that failed. Of these the last comes
+        // first, since it may have failed for the sake of the others only: the client gives an origin that fails a rest.
+        documents.sort_by_key(|url| (!self.grants.contains_key(url), self.failing.get(url).copied()));
+        if documents.len() > MOST_GRANTS {
+            documents.truncate(MOST_GRANTS);
+            self.miss(SolidError::malformed("container of grants", format!("it holds more than {MOST_GRANTS}")))?;
         }
+        let mut failing = BTreeMap::new();
+        for url in documents {
+            let looked = self.look_at_grant(&url, told).await;
+            if !self.passed(looked)? {
+                failing.insert(url, Reverse(failing.len()));
+            }
+        }
+        self.failing = failing;
         Ok(())
     }
 
@@ -315,6 +350,11 @@ impl Watch {
             Ok(Some(read)) => read,
             Err(SolidError::NotFound) => return self.gone(url, Gone::Removed).await,
             Err(SolidError::Forbidden) => return self.gone(url, Gone::AccessLost).await,
+            Err(SolidError::TooLarge) => {
+                // It stays as it is until she changes it: no grant, whatever it was.
+                self.gone(url, Gone::Replaced).await?;
+                return Err(SolidError::TooLarge.into());
+            }
             Err(error) => return Err(error.into()),
         };
         let sha256 = waybill_keys::sha256(&read.body);
@@ -329,11 +369,14 @@ impl Watch {
     }
 
     async fn take_grant(&mut self, url: &Url, read: Read, sha256: [u8; 32], same: bool) -> Result<(), Fault> {
-        let evidence = self.pod.evidence(url, &read.body).await?;
+        let withdrawn = says_withdrawn(&unproven(&read.body));
+        let evidence = match self.pod.evidence(url, &read.body).await {
+            Err(error) if withdrawn => Evidence::Nothing { reason: error.to_string() },
+            other => other?,
+        };
         let before = self.grants.get(url);
         let tainted = evidence.shows_others() || (same && before.is_some_and(|d| d.tainted));
         let hers = evidence.shows_hers() && (!tainted || fault::off("solid-evidence-taint"));
-        let withdrawn = says_withdrawn(content(&read.body, &evidence));
         let document = Document { etag: read.etag.clone(), sha256: Some(sha256), hers, tainted, withdrawn };
         if same && before.is_some_and(|d| d.hers == hers) {
             self.grants.insert(url.clone(), document);
@@ -357,7 +400,7 @@ impl Watch {
     }
 
     async fn look_at_resources(&mut self, told: bool) -> Result<(), Fault> {
-        let mut wanted = BTreeSet::new();
+        let (mut wanted, mut unseen) = (BTreeSet::new(), Vec::new());
         for url in self.pod.resources().to_vec() {
             if !url.path().ends_with('/') {
                 wanted.insert(url);
@@ -366,19 +409,24 @@ impl Watch {
             match self.pod.list(&url).await {
                 Ok((listed, _)) => wanted.extend(listed.into_iter().filter(|u| !u.path().ends_with('/'))),
                 Err(SolidError::Forbidden | SolidError::NotFound) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.miss(error)?;
+                    unseen.push(url);
+                }
             }
         }
         // Grants and acknowledgements may lie in a container of data; they are no data.
         let aside = [Some(self.pod.consents()), self.pod.acknowledgements()];
         wanted.retain(|url| !aside.iter().flatten().any(|container| lies_in(url, container)));
-        let gone: Vec<Url> = self.resources.keys().filter(|url| !wanted.contains(*url)).cloned().collect();
+        let is_gone = |url: &&Url| !wanted.contains(*url) && !unseen.iter().any(|container| lies_in(url, container));
+        let gone: Vec<Url> = self.resources.keys().filter(is_gone).cloned().collect();
         for url in gone {
             self.tell(PodEvent::EntityGone { url: url.clone() }).await?;
             self.resources.remove(&url);
         }
         for url in wanted {
-            self.look_at_resource(&url, told).await?;
+            let looked = self.look_at_resource(&url, told).await;
+            self.passed(looked)?;
         }
         Ok(())
     }
@@ -389,7 +437,8 @@ impl Watch {
         let read = match self.pod.get(url, "*/*", unless).await {
             Ok(None) => return Ok(()),
             Ok(Some(read)) => read,
-            Err(SolidError::NotFound | SolidError::Forbidden) => {
+            // What is that large is no Entity either.
+            Err(SolidError::NotFound | SolidError::Forbidden | SolidError::TooLarge) => {
                 if self.resources.contains_key(url) {
                     self.tell(PodEvent::EntityGone { url: url.clone() }).await?;
                     self.resources.remove(url);

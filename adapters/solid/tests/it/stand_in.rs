@@ -1,13 +1,13 @@
 //! The same adapter against the project's own small pod server, which the demo uses: what works there must be what works elsewhere.
 
 use super::receiver::Receiver;
-use super::world::{Watching, by, client, grant, hooks, iri, polling, url};
+use super::world::{Watching, by, client, grant, hooks, iri, meter, polling, url};
 use std::sync::Arc;
 use waybill_conformance::{Person, PodOptions, StandInPod};
 use waybill_context::Contexts;
 use waybill_model::Clock;
 use waybill_solid::{
-    Agent, Channel, Dialect, Evidence, Gone, Modes, PodConfig, PodEvent, Secret, Session, SignIn, SolidConfig, SolidError, SolidPod, WatchConfig,
+    Agent, Channel, Dialect, Evidence, Gone, KnownGrant, Modes, PodConfig, PodEvent, Secret, Session, SignIn, SolidConfig, SolidError, SolidPod, WatchConfig,
     Webhooks,
 };
 
@@ -158,4 +158,90 @@ async fn a_container_in_somebody_elses_storage_is_not_hers() {
     let cfg = PodConfig { consents: Some(theirs), ..street.config() };
     let found = street.pod(&cfg, polling(), hooks(None)).await;
     assert!(matches!(found.err(), Some(SolidError::Malformed { what: "container", .. })));
+}
+
+/// More than the hub's client takes in one answer.
+fn large() -> Vec<u8> {
+    vec![b' '; 11 << 20]
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_hides_no_other() {
+    let street = Street::new().await;
+    street.alice.put("data/", "text/turtle", "");
+    street.rules("data/.acl", "acl:Read", None);
+    for at in ["consents/a-large", "data/a-large"] {
+        street.alice.put(at, "application/json", large());
+    }
+    for at in ["consents/one", "consents/two"] {
+        street.alice.put(at, "application/json", grant("given"));
+    }
+    street.alice.put("data/meter", "application/ld+json", waybill_solid::encode::lossless(&meter("1")));
+    let data = url(&street.alice.root()).join("data/").expect("an address");
+    let cfg = PodConfig { resources: vec![data.clone()], ..street.config() };
+    let pod = street.pod(&cfg, polling(), hooks(None)).await.expect("found");
+    let mut watching = Watching::begin(&pod, Vec::new());
+    let [one, two] = ["one", "two"].map(|name| pod.consents().join(name).expect("an address"));
+    for at in [&one, &two] {
+        let seen = watching.seen("her grant").await;
+        assert_eq!((&seen.url, seen.hers), (at, true));
+    }
+    let entity = |e: PodEvent| if let PodEvent::EntitySeen { url, .. } = e { Some(url) } else { None };
+    assert_eq!(watching.next("her meter", entity).await, data.join("meter").expect("an address"));
+    let said = |e: PodEvent| match e {
+        PodEvent::Unreachable { reason, .. } => Some(reason),
+        PodEvent::Settled { .. } => panic!("not everything was looked at"),
+        _ => None,
+    };
+    let reason = watching.next("that something cannot be read", said).await;
+    assert!(!reason.contains("alice"), "{reason}");
+    street.alice.put("consents/one", "application/json", grant("withdrawn"));
+    let gone = watching.gone("her withdrawal").await;
+    assert_eq!((&gone.url, gone.why), (&one, Gone::Withdrawn));
+    // What nobody can read takes the place of a grant as anything else does.
+    street.alice.put("consents/two", "application/json", large());
+    let gone = watching.gone("what was her grant").await;
+    assert_eq!((&gone.url, gone.why), (&two, Gone::Replaced));
+    watching.end().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_is_seen_among_more_documents_than_are_looked_at() {
+    let street = Street::new().await;
+    for n in 0..1001 {
+        street.alice.put(&format!("consents/n{n}"), "text/plain", "");
+    }
+    street.alice.put("consents/zz", "application/json", grant("withdrawn"));
+    let pod = street.pod(&street.config(), polling(), hooks(None)).await.expect("found");
+    let at = pod.consents().join("zz").expect("an address");
+    let known = KnownGrant { url: at.clone(), sha256: waybill_keys::sha256(grant("given").as_bytes()), hers: true };
+    let mut watching = Watching::begin(&pod, vec![known]);
+    let gone = watching.gone("her withdrawal").await;
+    assert_eq!((&gone.url, gone.why), (&at, Gone::Withdrawn));
+    watching.end().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_needs_no_profile_and_hides_behind_nothing_that_does() {
+    let street = Street::new().await;
+    for at in ["consents/one", "consents/two"] {
+        street.alice.put(at, "application/json", grant("given"));
+    }
+    let pod = street.pod(&street.config(), polling(), hooks(None)).await.expect("found");
+    let mut watching = Watching::begin(&pod, Vec::new());
+    for _ in 0..2 {
+        assert!(watching.seen("her grant").await.hers);
+    }
+    assert!(street.alice.delete("profile/card"));
+    street.alice.put("consents/a-new-one", "application/json", grant("given"));
+    street.alice.put("consents/one", "application/json", grant("withdrawn"));
+    let gone = watching.gone("her withdrawal").await;
+    assert_eq!((gone.url.path().rsplit('/').next(), gone.why), (Some("one"), Gone::Withdrawn));
+    assert!(gone.document.is_some_and(|d| !d.hers), "nothing shows that it is hers; it closes all the same");
+    // Signed, by whomever: she would be asked to prove a yes, not a no.
+    let signed = format!("e30.{}.c2ln", waybill_keys::b64url(grant("withdrawn").as_bytes()));
+    street.alice.put("consents/two", "application/jose", signed);
+    let gone = watching.gone("her signed withdrawal").await;
+    assert_eq!((gone.url.path().rsplit('/').next(), gone.why), (Some("two"), Gone::Withdrawn));
+    watching.end().await;
 }

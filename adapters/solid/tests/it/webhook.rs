@@ -15,7 +15,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 const NOTIFY: &str = "http://www.w3.org/ns/solid/notifications#";
 
 /// A storage with one empty container, an issuer, and a notification service whose sender is `/sender#me`.
-async fn storage(issuer_key: &Key) -> MockServer {
+pub async fn storage(issuer_key: &Key) -> MockServer {
     let server = MockServer::start().await;
     let own = server.uri();
     let profile = format!(
@@ -59,7 +59,7 @@ fn metadata(own: &str) -> String {
 }
 
 /// The hub and its webhooks at that storage, by a clock.
-async fn hub_at(server: &MockServer, clock: Clock) -> (SolidPod, Arc<Webhooks>) {
+pub async fn hub_at(server: &MockServer, clock: Clock) -> (SolidPod, Arc<Webhooks>) {
     let own = server.uri();
     let cfg = SolidConfig {
         web_id: iri(&format!("{own}/hub#me")),
