@@ -2,6 +2,7 @@
 
 mod admission;
 mod household;
+mod senders;
 
 use serde::Deserialize;
 use serde_json::Value;

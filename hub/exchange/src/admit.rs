@@ -3,7 +3,7 @@
 use crate::fan::CAME_UNDER;
 use crate::follow::encode;
 use crate::hub::Hub;
-use crate::inbox::{Incoming, Intake, Parcelled};
+use crate::inbox::{Incoming, Intake, Left, Parcelled};
 use crate::origin::{Arrival, Origin, normal_digest, which};
 use crate::rows::{SEEN, Seen, SeenInstance, UNCONFIRMED, follower_entity, key};
 use serde_json::json;
@@ -23,25 +23,58 @@ struct Covered {
 }
 
 impl Hub {
-    pub(crate) async fn admit(&self, parcel: &Parcelled, intake: &Intake) -> Result<(), Problem> {
-        let manifest = match (&parcel.manifest, &intake.hub) {
-            (Some(url), Some(hub)) => Some(self.manifest_from(hub, url).await?),
-            _ => None,
-        };
+    /// Admits a delivery, each item by itself: what is refused goes to quarantine, and what cannot be decided yet is handed back. What is
+    /// gone goes first, since that needs nothing of the sender's.
+    ///
+    /// # Errors
+    /// The store's; then all of it is to be done again, which changes nothing of what was done.
+    pub(crate) async fn admit(&self, parcel: &Parcelled, intake: &Intake) -> Result<Left, Problem> {
+        let mut changed: Vec<(&Incoming, EntityDoc)> = Vec::new();
         for item in &parcel.items {
             match item {
-                Incoming::Gone { id, attributes } => self.take_away(&parcel.connection, intake, id, attributes).await?,
-                Incoming::Changed(text) => {
-                    let doc = EntityDoc::parse(text.as_str(), self.inner.clock.now()).map_err(not_canonical)?;
-                    match &intake.hub {
-                        Some(hub) => self.admit_from_hub(parcel, intake, hub, &doc, manifest.as_ref()).await?,
-                        None if intake.fed_by.is_empty() => self.admit_plain(parcel, intake, &doc).await?,
-                        None => self.admit_from_fed(parcel, intake, &doc).await?,
-                    }
+                Incoming::Gone { id, attributes } => {
+                    self.take_away(&parcel.connection, intake, id, attributes, parcel.at).await?;
+                    // Said after a change of the same entity, it counts for that too.
+                    changed.retain_mut(|(_, doc)| doc.id() != id.as_str() || rest_of(doc, attributes));
                 }
+                Incoming::Changed(text) => match EntityDoc::parse(text.as_str(), self.inner.clock.now()) {
+                    Ok(doc) => changed.push((item, doc)),
+                    Err(e) => self.quarantine(parcel, &intake.tenant, text, None, &not_canonical(e).code).await?,
+                },
             }
         }
-        Ok(())
+        let manifest = match (&parcel.manifest, &intake.hub) {
+            (Some(url), Some(hub)) if !changed.is_empty() => self.manifest_from(hub, url).await.map(Some),
+            _ => Ok(None),
+        };
+        let (mut left, mut why): (Vec<Incoming>, Option<Problem>) = (Vec::new(), None);
+        let mut waiting: BTreeSet<String> = BTreeSet::new();
+        for (item, doc) in changed {
+            let id = doc.id().to_owned();
+            let outcome = match &manifest {
+                // Of one entity, what came later must not overtake.
+                _ if waiting.contains(&id) => {
+                    left.push(item.clone());
+                    continue;
+                }
+                Err(problem) => Err(problem.clone()),
+                Ok(manifest) => match &intake.hub {
+                    Some(hub) => self.admit_from_hub(parcel, intake, hub, &doc, manifest.as_ref()).await,
+                    None if intake.fed_by.is_empty() => self.admit_plain(parcel, intake, &doc).await,
+                    None => self.admit_from_fed(parcel, intake, &doc).await,
+                },
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(problem) if parcel.waits_for(&problem) => {
+                    waiting.insert(id);
+                    left.push(item.clone());
+                    why = Some(problem);
+                }
+                Err(problem) => self.quarantine(parcel, &intake.tenant, doc.text(), None, &problem.code).await?,
+            }
+        }
+        Ok(why.map(|problem| (left, problem)))
     }
 
     /// Data from another hub: each personal value must be covered by its tag.
@@ -73,7 +106,7 @@ impl Hub {
                     Some(LeafMatch::Covered(leaf)) => match self.envelope_from(hub, hash, &tag).await {
                         Ok((InboundState::Withdrawn, _)) => ended.push(name.clone()),
                         Ok((_, revision)) => drop(covered.insert((name.clone(), instance.dataset_id.clone()), Covered { envelope: hash, leaf, revision })),
-                        Err(problem) if problem.status >= 500 => return Err(problem),
+                        Err(problem) if parcel.waits_for(&problem) => return Err(problem),
                         Err(problem) => refused.push((name.clone(), problem.code.clone())),
                     },
                     Some(LeafMatch::Changed) => refused.push((name.clone(), "tampered".into())),
@@ -310,6 +343,14 @@ impl Hub {
 
 fn not_canonical(e: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemCode("inbox-not-canonical"), 400, "Not an entity", e.to_string())
+}
+
+/// Takes `attributes` off `doc`, or everything when there are none; whether anything is left to admit.
+fn rest_of(doc: &mut EntityDoc, attributes: &[Iri]) -> bool {
+    let Ok(mut entity) = doc.to_entity() else { return false };
+    entity.attributes.retain(|name, _| !attributes.is_empty() && !attributes.contains(name));
+    *doc = EntityDoc::from_entity(&entity, doc.system.modified_at);
+    entity.attributes.keys().any(|name| name.as_str() != TAG_NAME)
 }
 
 fn iri(text: &str) -> Iri {

@@ -10,6 +10,11 @@ use waybill_store::Batch;
 /// Deliveries of one connection admitted at once.
 const AT_ONCE: usize = 50;
 
+/// Failed attempts are counted so far while it is the sender who cannot be reached: that ends by itself, and is waited for.
+const UNREACHED: u32 = 7;
+/// So often more is tried, half a minute apart, when the sender refuses its own documents: its credentials or keys may be about to change.
+const REFUSALS: u32 = 20;
+
 /// How one connection's data is to be treated.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -49,10 +54,35 @@ pub struct Parcelled {
     pub manifest: Option<String>,
     /// When it came.
     pub at: DateTime,
-    /// Failed attempts to admit it: the sender's documents could not be fetched.
+    /// Failed attempts to admit it: the sender's documents could not be fetched. Beyond a few, how often the sender refused them.
     #[serde(default)]
     pub attempts: u32,
 }
+
+impl Parcelled {
+    /// Whether `problem` may be over at a later attempt.
+    pub(crate) fn waits_for(&self, problem: &Problem) -> bool {
+        problem.status >= 500 || (is_refusal(problem) && self.attempts < UNREACHED + REFUSALS)
+    }
+
+    /// The parcel after an attempt that met `problem`, with the items that wait.
+    fn later(&self, items: Vec<Incoming>, problem: &Problem) -> Self {
+        let attempts = match self.attempts {
+            n if is_refusal(problem) => n.max(UNREACHED) + 1,
+            n if n >= UNREACHED => n,
+            n => n + 1,
+        };
+        Self { items, attempts, ..self.clone() }
+    }
+}
+
+/// Whether the sender answered, but gave no document or key that could be used (401, 403, an unreadable key document).
+fn is_refusal(problem: &Problem) -> bool {
+    problem.status < 500 && matches!(problem.code.as_str(), "peer-document" | "peer-keys")
+}
+
+/// What an attempt left to be done, and why.
+pub(crate) type Left = Option<(Vec<Incoming>, Problem)>;
 
 /// The connection of what the operator releases from quarantine.
 pub(crate) const VOUCHED: &str = "vouched";
@@ -145,30 +175,26 @@ impl Hub {
             if row.due.is_some_and(|due| due > now) {
                 break;
             }
-            let Some((mut parcel, intake)) = self.opened(&row.payload) else { break };
+            let Some((parcel, intake)) = self.opened(&row.payload) else { break };
             done += 1;
             let mut batch = Batch::new();
-            match self.admit(&parcel, &intake).await {
-                Ok(()) => drop(batch.delete_doc_at(INBOX, &row.key, row.revision)),
-                Err(problem) if problem.status >= 500 => {
-                    parcel.attempts += 1;
-                    tracing::warn!(connection, code = problem.code, "not admitted yet");
-                    let wait = (250_000i64 << parcel.attempts.min(7)).min(30_000_000);
-                    let payload = if parcel.connection == VOUCHED { encode(&(&intake.tenant, &parcel)) } else { encode(&parcel) };
-                    batch.put_doc(INBOX, &row.key, payload, Some(now.plus_micros(wait)));
-                    self.inner.store.commit(batch).await?;
-                    break;
-                }
-                Err(problem) => {
-                    for item in &parcel.items {
-                        if let Incoming::Changed(text) = item {
-                            self.quarantine(&parcel, &intake.tenant, text, None, &problem.code).await?;
-                        }
-                    }
-                    batch.delete_doc_at(INBOX, &row.key, row.revision);
-                }
-            }
-            self.commit(batch).await?;
+            let left = match self.admit(&parcel, &intake).await {
+                Ok(left) => left,
+                // The store's: all of it is done again.
+                Err(problem) => Some((parcel.items.clone(), problem)),
+            };
+            let Some((items, problem)) = left else {
+                batch.delete_doc_at(INBOX, &row.key, row.revision);
+                self.commit(batch).await?;
+                continue;
+            };
+            tracing::warn!(connection, code = problem.code, "not admitted yet");
+            let parcel = parcel.later(items, &problem);
+            let wait = (250_000i64 << parcel.attempts.min(7)).min(30_000_000);
+            let payload = if parcel.connection == VOUCHED { encode(&(&intake.tenant, &parcel)) } else { encode(&parcel) };
+            batch.put_doc(INBOX, &row.key, payload, Some(now.plus_micros(wait)));
+            self.inner.store.commit(batch).await?;
+            break;
         }
         Ok(done)
     }

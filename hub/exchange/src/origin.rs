@@ -2,7 +2,7 @@
 
 use crate::follow::encode;
 use crate::hub::Hub;
-use crate::rows::key;
+use crate::rows::{SEP, key};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_gate::{INBOUND, Inbound};
@@ -20,6 +20,9 @@ pub(crate) struct Origin {
     /// What the sender decided before this is over: it has said since that the entity is gone.
     #[serde(default)]
     pub floor: u64,
+    /// The same of single Attributes, by name: also of such as never came, or are not here any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<String, u64>,
     /// By name and datasetId.
     #[serde(default)]
     pub instances: BTreeMap<String, Arrival>,
@@ -54,7 +57,22 @@ impl Origin {
 
     /// Whether something newer than `seq` has come of the instance.
     pub fn is_older(&self, which: &str, seq: u64) -> bool {
-        seq < self.floor || self.instances.get(which).is_some_and(|last| seq < last.seq)
+        let name = which.split(SEP).next().unwrap_or(which);
+        seq < self.floor || self.gone.get(name).is_some_and(|gone| seq < *gone) || self.instances.get(which).is_some_and(|last| seq < last.seq)
+    }
+
+    /// Notes that what the sender decided before `said` is over: on the Attributes in `only`, or on the whole entity when there are none.
+    fn close(&mut self, only: &[Iri], named: &dyn Fn(&str) -> bool, said: u64) {
+        for (_, arrival) in self.instances.iter_mut().filter(|(at, _)| named(at.split(SEP).next().unwrap_or(at))) {
+            *arrival = Arrival { seq: arrival.seq.max(said), open: None };
+        }
+        for name in only {
+            let gone = self.gone.entry(name.to_string()).or_default();
+            *gone = said.max(*gone);
+        }
+        if named("") {
+            self.floor = self.floor.max(said);
+        }
     }
 }
 
@@ -70,8 +88,8 @@ impl Hub {
         key(&[connection, tenant.as_str(), &waybill_keys::hex(&digest)])
     }
 
-    /// What the sender no longer has, or no longer shows: its copy here goes, all else on the entity stays.
-    pub(crate) async fn take_away(&self, connection: &str, intake: &crate::Intake, id: &Iri, attributes: &[Iri]) -> Result<(), Problem> {
+    /// What the sender no longer has, or no longer shows, as it said at `at`: its copy here goes, all else on the entity stays.
+    pub(crate) async fn take_away(&self, connection: &str, intake: &crate::Intake, id: &Iri, attributes: &[Iri], at: DateTime) -> Result<(), Problem> {
         // What is gone in a store that this hub feeds is no word on what this hub holds.
         if !intake.fed_by.is_empty() {
             return Ok(());
@@ -80,8 +98,8 @@ impl Hub {
             let (this, connection, intake, id, attributes) = (self.clone(), connection.to_owned(), intake.clone(), id.clone(), attributes.to_vec());
             let read = move |r: &Reader<'_>| {
                 let mut batch = Batch::new();
-                let named = |name: &str| attributes.is_empty() || attributes.iter().any(|a| a.as_str() == name);
-                this.remove_of(r, &mut batch, &connection, intake.hub.as_deref(), &intake.tenant, &id, &named)?;
+                let from = From { connection: &connection, hub: intake.hub.as_deref(), tenant: &intake.tenant, at };
+                this.remove_said(r, &mut batch, &from, &id, &attributes)?;
                 Ok(batch)
             };
             let batch = self.inner.store.read(read).await?;
@@ -93,59 +111,90 @@ impl Hub {
         Err(Problem::new(ProblemCode("busy-entity"), 503, "Too many writers", "other writers kept changing this entity").help("Try again in a moment."))
     }
 
-    /// Adds to `batch` that what came through `connection` of the named Attributes goes. Of another hub's connection, that is what came
-    /// under its envelopes and the open data it sent; of a source of the city's own, all that came under no envelope.
+    /// The instances of `current` that came through a connection: of another hub's, what came under its envelopes and the open data it sent,
+    /// as long as nobody changed it; of a source of the city's own, all that came under no envelope.
+    pub(crate) fn came_of(&self, r: &Reader<'_>, hub: Option<&str>, origin: &Origin, current: &EntityDoc) -> Result<BTreeSet<String>, StoreError> {
+        let mut theirs = BTreeSet::new();
+        for span in current.spans() {
+            let at = which(current.name(span), current.dataset_id(span));
+            let came = match (span.envelope, hub) {
+                (Some(_), None) => false,
+                (None, None) => true,
+                (Some(hash), Some(hub)) => {
+                    let row = r.doc(INBOUND, &hash.to_string())?.and_then(|doc| serde_json::from_slice::<Inbound>(&doc.payload).ok());
+                    row.is_some_and(|row| row.sender == hub)
+                }
+                (None, Some(_)) => {
+                    let came = origin.instances.get(&at).and_then(|arrival| arrival.open);
+                    came.is_some_and(|digest| digest == normal_digest(&self.inner.secret, current.instance(span)))
+                }
+            };
+            if came {
+                theirs.insert(at);
+            }
+        }
+        Ok(theirs)
+    }
+
+    /// Adds to `batch` that what came through `connection` of the named Attributes goes.
     #[allow(clippy::too_many_arguments, reason = "each says something else of one removal")]
     pub(crate) fn remove_of(&self, r: &Reader<'_>, batch: &mut Batch, connection: &str, hub: Option<&str>, tenant: &TenantId, id: &Iri, named: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+        let from = From { connection, hub, tenant, at: self.inner.clock.now() };
+        self.remove(r, batch, &from, id, &[], named)
+    }
+
+    /// The same of the Attributes in `only`, or of the whole entity when there are none.
+    fn remove_said(&self, r: &Reader<'_>, batch: &mut Batch, from: &From<'_>, id: &Iri, only: &[Iri]) -> Result<(), StoreError> {
+        self.remove(r, batch, from, id, only, &|name| only.is_empty() || only.iter().any(|a| a.as_str() == name))
+    }
+
+    fn remove(&self, r: &Reader<'_>, batch: &mut Batch, from: &From<'_>, id: &Iri, only: &[Iri], named: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
         let now = self.inner.clock.now();
-        let at = self.origin_key(connection, tenant, id.as_str());
+        let at = self.origin_key(from.connection, from.tenant, id.as_str());
         let (mut origin, revision) = Origin::read(r, &at)?;
-        let Some(current) = r.entity(tenant, id.as_str())? else { return Ok(()) };
-        if hub.is_some() && current.spans().is_empty() && revision.is_none() {
-            // It holds nothing, and not from there.
-            return Ok(());
-        }
-        let mut theirs = BTreeSet::new();
-        if let Some(hub) = hub {
-            for hash in current.spans().iter().filter_map(|s| s.envelope) {
-                let row = r.doc(INBOUND, &hash.to_string())?.and_then(|doc| serde_json::from_slice::<Inbound>(&doc.payload).ok());
-                if row.is_some_and(|row| row.sender == hub) {
-                    theirs.insert(hash);
+        let current = r.entity(from.tenant, id.as_str())?;
+        // One without Attributes is deleted when the sender has sent something of it, and is else another's.
+        let touched = current.as_ref().filter(|doc| from.hub.is_none() || !doc.spans().is_empty() || revision.is_some());
+        if let Some(current) = touched {
+            let theirs = self.came_of(r, from.hub, &origin, current)?;
+            let goes = |span: &AttributeSpan| {
+                let name = current.name(span);
+                named(name) && theirs.contains(&which(name, current.dataset_id(span)))
+            };
+            let changes = match without(current, goes, now) {
+                crate::Change::Put(doc, ()) => {
+                    batch.put_entity(from.tenant, &doc);
+                    true
                 }
-            }
-        }
-        let goes = |span: &AttributeSpan| {
-            let name = current.name(span);
-            named(name)
-                && match (span.envelope, hub) {
-                    (Some(hash), _) => theirs.contains(&hash),
-                    (None, None) => true,
-                    (None, Some(_)) => {
-                        let came = origin.instances.get(&which(name, current.dataset_id(span))).and_then(|arrival| arrival.open);
-                        came.is_some_and(|digest| digest == normal_digest(&self.inner.secret, current.instance(span)))
-                    }
+                crate::Change::Delete(()) => {
+                    batch.delete_entity(from.tenant, id.as_str());
+                    true
                 }
-        };
-        batch.expect_version(tenant, id.as_str(), Some(current.system.version));
-        match without(&current, goes, now) {
-            crate::Change::Put(doc, ()) => drop(batch.put_entity(tenant, &doc)),
-            crate::Change::Delete(()) => drop(batch.delete_entity(tenant, id.as_str())),
-            crate::Change::Keep(()) => return Ok(()),
+                crate::Change::Keep(()) => false,
+            };
+            if changes {
+                batch.expect_version(from.tenant, id.as_str(), Some(current.system.version));
+                self.todo_entity(batch, from.tenant, id);
+            }
         }
-        self.todo_entity(batch, tenant, id);
-        if hub.is_some() {
-            // A delivery from before, played again, must not bring it back. How far the clocks lie apart is given to the sender.
-            let said = u64::try_from(now.micros()).unwrap_or(0).saturating_sub(SKEW);
-            for (_, arrival) in origin.instances.iter_mut().filter(|(at, _)| named(at.split(crate::rows::SEP).next().unwrap_or(at))) {
-                *arrival = Arrival { seq: arrival.seq.max(said), open: None };
-            }
-            if named("") {
-                origin.floor = origin.floor.max(said);
-            }
+        if from.hub.is_some() {
+            // A delivery from before, played again or late, must not bring it back, whether it is here or not. How far the clocks lie apart
+            // is given to the sender.
+            origin.close(only, named, u64::try_from(from.at.micros()).unwrap_or(0).saturating_sub(SKEW));
             origin.put(batch, &at, revision);
         }
         Ok(())
     }
+}
+
+/// Who says that something is gone.
+struct From<'a> {
+    connection: &'a str,
+    /// The hub at the other end, when there is one.
+    hub: Option<&'a str>,
+    tenant: &'a TenantId,
+    /// When it was said.
+    at: DateTime,
 }
 
 /// A digest of an instance that does not mind how its numbers and members were written.

@@ -11,8 +11,8 @@ use waybill_store::{Reader, Store, StoreError};
 /// May have it from city B, and has no hub.
 const C_PARTY: &str = "https://c.example/#city";
 pub const POWER: &str = "https://w3id.org/example/power";
-const MODEL: &str = "https://w3id.org/example/model";
-const METER: &str = "https://w3id.org/example/SmartMeter";
+pub const MODEL: &str = "https://w3id.org/example/model";
+pub const METER: &str = "https://w3id.org/example/SmartMeter";
 const ADVICE: &str = "https://w3id.org/waybill/purpose#EnergyAdvice";
 pub const ID: &str = "urn:meter:1";
 
@@ -47,7 +47,7 @@ pub async fn says(hub: &Hub, who: &str, state: &str, attribute: &str, recipient:
     hub.take_grant_document(&TenantId::main(), &document, &seen).await.expect("taken");
 }
 
-fn operator() -> Scope {
+pub fn operator() -> Scope {
     Scope { principal: Principal::Operator("test".into()), ..Scope::anonymous(TenantId::main()) }
 }
 
@@ -57,12 +57,12 @@ pub async fn bind(hub: &Hub, target: waybill_consent::Target, subject: &str) {
     hub.bind(&TenantId::main(), &binding).await.expect("bound");
 }
 
-fn doc(types: &[&str], attributes: &str, clock: &Clock) -> EntityDoc {
+pub fn doc(types: &[&str], attributes: &str, clock: &Clock) -> EntityDoc {
     let text = format!("{{\"id\":\"{ID}\",\"type\":{}{attributes}}}", serde_json::to_string(types).expect("JSON"));
     EntityDoc::parse(text, clock.now()).expect("canonical")
 }
 
-fn property(name: &str, value: &str) -> String {
+pub fn property(name: &str, value: &str) -> String {
     format!(",\"{name}\":[{{\"type\":\"Property\",\"value\":{value}}}]")
 }
 
@@ -97,7 +97,7 @@ impl Linked {
     }
 
     /// Hub A's meter says `value`.
-    async fn measured(&self, value: u32) {
+    pub async fn measured(&self, value: u32) {
         let doc = doc(&[METER], &property(POWER, &value.to_string()), &self.clock);
         self.a.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
         self.clock.advance_micros(1_000_000);
@@ -125,7 +125,7 @@ impl Linked {
         rows.into_iter().map(|(_, row)| (row.code, row.document)).collect()
     }
 
-    async fn event(&self, kind: EventKind) {
+    pub async fn event(&self, kind: EventKind) {
         let token = EventToken::new(self.a.hub.did(), self.b.hub.did(), 1, kind, self.clock.now()).sign(self.a.hub.keys().active());
         self.b.hub.take_event(&token).await.expect("taken");
     }
