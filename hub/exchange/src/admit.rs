@@ -130,7 +130,7 @@ impl Hub {
             return Ok(());
         }
         let seq = manifest.map_or(0, |m| m.claims.seq);
-        self.store_incoming(parcel, intake, entity, &covered, seq).await
+        self.store_incoming(parcel, intake, entity, &covered, seq, doc).await
     }
 
     /// The types that the entity has once it is stored: those it comes with, and those it has here. By all of them its data is judged.
@@ -155,13 +155,19 @@ impl Hub {
     }
 
     /// Puts the Attributes that came beside those that are there, and notes under which envelope each came. What is older than what
-    /// came before, by the sender's own count, is not taken.
-    async fn store_incoming(&self, parcel: &Parcelled, intake: &Intake, entity: Entity, covered: &BTreeMap<(Iri, Option<Iri>), Covered>, seq: u64) -> Result<(), Problem> {
+    /// came before, by the sender's own count, is not taken; what would stand where something stands that did not come from this sender goes
+    /// to quarantine, out of `came`.
+    async fn store_incoming(&self, parcel: &Parcelled, intake: &Intake, entity: Entity, covered: &BTreeMap<(Iri, Option<Iri>), Covered>, seq: u64, came: &EntityDoc) -> Result<(), Problem> {
         let (tenant, id) = (&intake.tenant, entity.id.clone());
         let at = self.origin_key(&parcel.connection, tenant, id.as_str());
         for _ in 0..16 {
-            let (tenant_, wanted, at_) = (tenant.clone(), id.clone(), at.clone());
-            let (current, (mut origin, revision)) = self.inner.store.read(move |r| Ok((r.entity(&tenant_, wanted.as_str())?, Origin::read(r, &at_)?))).await?;
+            let (this, tenant_, wanted, at_, hub) = (self.clone(), tenant.clone(), id.clone(), at.clone(), intake.hub.clone());
+            let read = move |r: &Reader<'_>| {
+                let (current, (origin, revision)) = (r.entity(&tenant_, wanted.as_str())?, Origin::read(r, &at_)?);
+                let theirs = current.as_ref().map(|doc| this.came_of(r, hub.as_deref(), &origin, doc)).transpose()?;
+                Ok((current, origin, revision, theirs.unwrap_or_default()))
+            };
+            let (current, mut origin, revision, theirs) = self.inner.store.read(read).await?;
             let now = self.inner.clock.now();
             let older = |name: &Iri, instances: &[Attribute]| {
                 let mut tagged = instances.iter().filter(|i| covered.contains_key(&(name.clone(), i.dataset_id.clone())));
@@ -171,17 +177,16 @@ impl Hub {
             if fresh.is_empty() && !late.is_empty() {
                 return self.note_not_kept(parcel, intake, late.len(), "older").await;
             }
-            let mut merged = match current.as_ref().map(EntityDoc::to_entity) {
-                Some(Ok(mut there)) => {
-                    for ty in &entity.types {
-                        if !there.types.contains(ty) {
-                            there.types.push(ty.clone());
-                        }
+            let (mut merged, mut taught) = (Entity::new(id.clone(), entity.types.clone()), current.is_none());
+            if let Some((there, Ok(tree))) = current.as_ref().map(|doc| (doc, doc.to_entity())) {
+                merged = tree;
+                if self.may_type(intake, there, &theirs) {
+                    for ty in entity.types.iter().filter(|ty| !there.types().any(|t| t == ty.as_str())) {
+                        merged.types.push(ty.clone());
+                        taught = true;
                     }
-                    there
                 }
-                _ => Entity::new(id.clone(), entity.types.clone()),
-            };
+            }
             if intake.hub.is_some() {
                 let closed = |name: &Iri| self.governance().class_of(merged.types.iter().map(Iri::as_str), name.as_str()) != Class::Open;
                 let bare = |name: &Iri, instances: &[Attribute]| instances.iter().any(|i| !covered.contains_key(&(name.clone(), i.dataset_id.clone())));
@@ -190,8 +195,30 @@ impl Hub {
                     return Err(Problem::new(ProblemCode("busy-entity"), 503, "Too many writers", "the entity's types changed while this was admitted"));
                 }
             }
+            let (mut taken, mut foreign): (BTreeSet<(Iri, Option<Iri>)>, Vec<Iri>) = (BTreeSet::new(), Vec::new());
             for (name, instances) in &fresh {
-                merged.attributes.insert((*name).clone(), (*instances).clone());
+                let own = |i: &Attribute| !theirs.contains(&which(name.as_str(), i.dataset_id.as_ref().map(Iri::as_str)));
+                let mut kept: Vec<Attribute> = merged.attributes.remove(*name).unwrap_or_default().into_iter().filter(own).collect();
+                for instance in *instances {
+                    match kept.iter().find(|k| k.dataset_id == instance.dataset_id) {
+                        None => {
+                            taken.insert(((*name).clone(), instance.dataset_id.clone()));
+                            kept.push(instance.clone());
+                        }
+                        // Who says the same has replaced nothing.
+                        Some(there) if self.digest_of(there) == self.digest_of(instance) => {}
+                        Some(_) => foreign.push((*name).clone()),
+                    }
+                }
+                merged.attributes.insert((*name).clone(), kept);
+            }
+            foreign.dedup();
+            for name in &foreign {
+                self.quarantine(parcel, tenant, came.text(), Some(name), "not-the-senders").await?;
+            }
+            let shrinks = current.as_ref().is_some_and(|doc| doc.spans().len() > merged.attributes.values().map(Vec::len).sum());
+            if taken.is_empty() && !taught && !shrinks {
+                return if late.is_empty() { Ok(()) } else { self.note_not_kept(parcel, intake, late.len(), "older").await };
             }
             let mut doc = EntityDoc::from_entity(&merged, now);
             carry_over(current.as_ref(), &mut doc, now);
@@ -202,7 +229,7 @@ impl Hub {
             let texts: Vec<String> = doc.spans().iter().map(|s| doc.instance(s).to_owned()).collect();
             let (mut used, mut envelopes) = (Vec::new(), BTreeSet::new());
             for ((span, at), text) in doc.spans_mut().iter_mut().zip(named).zip(texts) {
-                if !fresh.iter().any(|(name, _)| **name == at.0) {
+                if !taken.contains(&at) {
                     continue;
                 }
                 let arrival = origin.instances.entry(which(at.0.as_str(), at.1.as_ref().map(Iri::as_str))).or_default();
@@ -241,6 +268,20 @@ impl Hub {
             }
         }
         Err(Problem::new(ProblemCode("busy-entity"), 503, "Too many writers", "other writers kept changing this entity"))
+    }
+
+    /// Whether a sender may add types to what is here: types decide which grants reach it, and what of it is open to all. Another hub may
+    /// where everything came from it; a store that this hub feeds, where all is open; a source of the city's own always.
+    fn may_type(&self, intake: &Intake, there: &EntityDoc, theirs: &BTreeSet<String>) -> bool {
+        let governance = self.governance();
+        if intake.hub.is_some() {
+            return !there.spans().is_empty() && there.spans().iter().all(|s| theirs.contains(&which(there.name(s), there.dataset_id(s))));
+        }
+        intake.fed_by.is_empty() || there.spans().iter().all(|s| s.envelope.is_none() && governance.class_of(there.types(), there.name(s)) == Class::Open)
+    }
+
+    fn digest_of(&self, instance: &Attribute) -> EnvelopeHash {
+        normal_digest(&self.inner.secret, &serde_json::to_string(instance).unwrap_or_default())
     }
 
     /// Data that comes back from a store which this hub feeds: equal, stripped, tampered, or unknown.
@@ -306,7 +347,7 @@ impl Hub {
         if stripped {
             self.reattach(&parcel.connection, intake, &entity.id).await?;
         }
-        if open.attributes.is_empty() { Ok(()) } else { self.store_incoming(parcel, intake, open, &BTreeMap::new(), 0).await }
+        if open.attributes.is_empty() { Ok(()) } else { self.store_incoming(parcel, intake, open, &BTreeMap::new(), 0, doc).await }
     }
 
     /// Sends the entity again, with its tags: forgetting what was seen makes the next delivery whole.
@@ -337,7 +378,7 @@ impl Hub {
         for instance in entity.attributes.values_mut().flatten() {
             take_tag(instance);
         }
-        self.store_incoming(parcel, intake, entity, &BTreeMap::new(), 0).await
+        self.store_incoming(parcel, intake, entity, &BTreeMap::new(), 0, doc).await
     }
 }
 

@@ -207,8 +207,11 @@ async fn what_a_sender_takes_away_is_its_own() {
     assert_eq!(link.held(POWER).await, None, "what came is gone");
     assert!(link.held(MODEL).await.is_some(), "what is hub B's own stays");
 
-    // Open data that the sender sent goes with it.
+    // Open data that the sender sent goes with it, once it is the sender's.
     let open = doc(&[METER], &property(MODEL, "\"theirs\""), &link.clock);
+    link.received((vec![Incoming::Changed(open.text().to_owned())], None)).await;
+    assert!(link.held(MODEL).await.is_some_and(|text| text.contains("own")));
+    link.b.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Delete(()))).await.expect("deleted");
     link.received((vec![Incoming::Changed(open.text().to_owned())], None)).await;
     assert!(link.held(MODEL).await.is_some_and(|text| text.contains("theirs")));
     link.received((vec![Incoming::Gone { id: iri(ID), attributes: vec![iri(MODEL)] }], None)).await;

@@ -1,13 +1,23 @@
 //! What hub A may do to what hub B holds: to what came from it everything, to anything else nothing.
 
-use super::admission::{ID, Linked, METER, MODEL, POWER, doc, operator, property};
+use super::admission::{Delivery, ID, Linked, METER, MODEL, POWER, doc, operator, property};
 use super::iri;
 use waybill_exchange::{Change, Incoming};
 use waybill_model::{EntityDoc, TenantId};
 
+const BUILDING: &str = "https://w3id.org/example/Building";
+
 impl Linked {
     async fn own(&self, doc: &EntityDoc) {
         self.b.hub.modify(&operator(), &iri(ID), |_| Ok(Change::Put(doc.clone(), ()))).await.expect("written");
+    }
+    /// Something open from hub A.
+    async fn open(&self, types: &[&str], attributes: &str) {
+        self.received(changed(doc(types, attributes, &self.clock).text())).await;
+    }
+    async fn types(&self) -> Vec<String> {
+        let doc = self.b.hub.store().read(|r| r.entity(&TenantId::main(), ID)).await.expect("read").expect("held");
+        doc.types().map(str::to_owned).collect()
     }
     async fn codes(&self) -> Vec<String> {
         self.quarantined().await.into_iter().map(|(code, _)| code).collect()
@@ -17,8 +27,66 @@ impl Linked {
     }
 }
 
+fn changed(text: &str) -> Delivery {
+    (vec![Incoming::Changed(text.to_owned())], None)
+}
 fn gone(attributes: &[&str]) -> Incoming {
     Incoming::Gone { id: iri(ID), attributes: attributes.iter().map(|a| iri(a)).collect() }
+}
+
+#[tokio::test]
+async fn a_sender_replaces_nothing_that_is_not_its_own() {
+    let link = Linked::new().await;
+    // The city's own measure of the same meter, and its own word on the model.
+    link.own(&doc(&[METER], &format!("{}{}", property(POWER, "5"), property(MODEL, "\"own\"")), &link.clock)).await;
+    link.received(link.delivery().await).await;
+    assert_eq!(link.held(POWER).await.as_deref(), Some("{\"type\":\"Property\",\"value\":5}"), "the city's own");
+    assert_eq!(link.codes().await, ["not-the-senders"]);
+    assert!(link.quarantined().await[0].1.contains("/env/"), "with its tag, so that it goes when its envelope is over");
+    link.open(&[METER], &property(MODEL, "\"theirs\"")).await;
+    assert!(link.held(MODEL).await.is_some_and(|text| text.contains("own")));
+    assert_eq!(link.codes().await.len(), 2);
+    // To say the same is to replace nothing.
+    link.open(&[METER], &property(MODEL, "\"own\"")).await;
+    assert_eq!(link.codes().await.len(), 2);
+    link.received((vec![gone(&[])], None)).await;
+    assert!(link.held(MODEL).await.is_some() && link.held(POWER).await.is_some(), "nor is it the sender's to take away");
+}
+
+#[tokio::test]
+async fn instances_of_one_attribute_have_each_its_sender() {
+    let link = Linked::new().await;
+    let instance = |value: u8, dataset: &str| format!("{{\"type\":\"Property\",\"value\":{value},\"datasetId\":\"urn:dataset:{dataset}\"}}");
+    let of = |instances: &[String]| format!(",\"{MODEL}\":[{}]", instances.join(","));
+    link.own(&doc(&[METER], &of(&[instance(1, "own")]), &link.clock)).await;
+    link.open(&[METER], &of(&[instance(2, "a"), instance(3, "b")])).await;
+    link.open(&[METER], &of(&[instance(4, "b")])).await;
+    let held = link.b.hub.store().read(|r| r.entity(&TenantId::main(), ID)).await.expect("read").expect("held");
+    let mut texts: Vec<&str> = held.instances_of(MODEL).map(|s| held.instance(s)).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, [instance(1, "own"), instance(4, "b")], "what the sender no longer sends is gone, what is the city's stays");
+}
+
+#[tokio::test]
+async fn a_sender_types_what_came_from_it_and_nothing_else() {
+    let link = Linked::new().await;
+    link.open(&[METER], &property(MODEL, "\"x\"")).await;
+    link.received(link.delivery().await).await;
+    link.open(&[METER, BUILDING], "").await;
+    assert_eq!(link.types().await, [METER, BUILDING], "all of it came from there");
+
+    let link = Linked::new().await;
+    link.own(&doc(&[METER], &property(MODEL, "\"own\""), &link.clock)).await;
+    link.open(&[BUILDING], "").await;
+    assert_eq!(link.types().await, [METER]);
+    // The rest is admitted: what is tagged is covered whatever the types.
+    let (mut items, manifest) = link.delivery().await;
+    let Incoming::Changed(text) = &mut items[0] else { panic!("a change") };
+    *text = text.replacen(&format!("[\"{METER}\"]"), &format!("[\"{METER}\",\"{BUILDING}\"]"), 1);
+    assert!(text.contains(BUILDING));
+    link.received((items, manifest)).await;
+    assert_eq!(link.types().await, [METER], "a grant on buildings would reach the city's own data, and what is open would close");
+    assert!(link.held(POWER).await.is_some());
 }
 
 #[tokio::test]
