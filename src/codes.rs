@@ -254,6 +254,9 @@ const ALL: &[Code] = &[
         "It does not exist, or belongs to another caller. Both answer alike."),
     code("tenant-not-found", "No such tenant",
         "It does not exist, or this caller may not name it. Both answer alike."),
+    code("types-not-agreed", "Only the operator changes what this entity is",
+        "Grants and classes go by types, so another type could open a person's data or close what was open. Leave the types as they are, or \
+         ask the operator."),
     code("value-under-envelope", "A value came under another hub's envelope",
         "It is that hub's to replace, since its consent travels with it. Write beside it, or let the operator delete it. Written back as it was \
          read, it is taken as unchanged."),
@@ -313,6 +316,8 @@ const ALL: &[Code] = &[
         "It was changed on the way, or another hub answers in its name. It is not used."),
     code("foreign-tag", "A tag names an envelope of another hub",
         "Data comes under the envelopes of the hub that sends it. The value lies in quarantine; the sender must tag it anew."),
+    code("not-the-senders", "A sender's value would replace one that is not its own",
+        "The value lies in quarantine. If it should stand here, delete the one that does and release it."),
     code("foreign-manifest", "A manifest is not for this caller",
         "Manifests are given to their recipient only."),
     code("inbox-not-canonical", "What came in is not in the canonical form",

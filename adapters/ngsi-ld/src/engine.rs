@@ -77,10 +77,11 @@ impl NgsiHub for Engine {
 
     fn modify<'a>(&'a self, scope: &'a Scope, id: &'a Iri, change: ChangeFn) -> BoxFuture<'a, Result<Report, Problem>> {
         Box::pin(async move {
+            let governance = self.hub.governance();
             self.hub
                 .modify(scope, id, move |current| {
                     let step = change(current)?;
-                    guard::check(scope, current, &step.action)?;
+                    guard::check(scope, &governance, current, &step.action)?;
                     Ok(match step.action {
                         Action::Put(doc) => Change::Put(doc, step.report),
                         Action::Delete => Change::Delete(step.report),

@@ -41,6 +41,11 @@ pub(crate) fn under_envelope(name: &str) -> Problem {
         .at(format!("/{}", escape(name)))
         .help("Leave the Attribute out, or write under another datasetId or name. The operator may delete it.")
 }
+/// 403: the types of an Entity decide who may see what it holds.
+pub(crate) fn types_not_agreed() -> Problem {
+    let detail = "the entity holds personal or foreign data, or would cease to be open, and its types decide who may see it";
+    Problem::new(ProblemCode("types-not-agreed"), 403, "Not allowed to change types", detail).at("/type").help("Leave `type` as it is, or ask the operator to change it.")
+}
 /// 422: part of the specification that this hub does not offer.
 pub fn not_supported(code: &'static str, detail: impl Into<String>) -> Problem {
     make(code, 422, "OperationNotSupported", "Not offered here", detail)

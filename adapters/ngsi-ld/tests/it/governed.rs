@@ -27,7 +27,7 @@ fn tag() -> Value {
     json!({ "type": "Relationship", "object": format!("https://a.example/env/{ENVELOPE}") })
 }
 
-/// A hub over its interface, with an operator and a party that may write. `model` of a `Meter` is open.
+/// A hub over its interface, with an operator and a party that may write. `model` of a `Meter` or a `Sensor` is open.
 struct Town {
     hub: Hub,
     server: ServerHandle,
@@ -38,7 +38,9 @@ impl Town {
     async fn new() -> Self {
         let clock = Clock::fixed(DateTime::parse(crate::wire::NOW).expect("a time"));
         let mut governance = Governance::bare("https://b.example").expect("governance");
-        governance.classes.push(ClassRule { types: vec![iri(&term("Meter"))], attributes: vec![iri(&term("model"))], class: Class::Open });
+        for ty in ["Meter", "Sensor"] {
+            governance.classes.push(ClassRule { types: vec![iri(&term(ty))], attributes: vec![iri(&term("model"))], class: Class::Open });
+        }
         let writer = iri("https://w.example/#party");
         governance.agreements.push(Agreement { id: iri("urn:agreement:w"), recipient: Some(writer.clone()), purposes: Vec::new(), open: true, holder: HolderClass::Plain, hub: None, write: true });
         let hub = Hub::open(waybill_store::Store::memory(clock.clone()).expect("a store"), governance, clock.clone()).await.expect("a hub");
@@ -167,5 +169,34 @@ async fn a_value_under_an_envelope_is_taken_away_by_the_operator_alone() {
         assert_eq!(town.power().await, under());
         assert_eq!(town.ask(true, method.clone(), &path, body).await.0, 204, "{method} {path}");
         assert_eq!(town.power().await, None, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_entity_with_personal_data_is_the_operator_says() {
+    let one = format!("/entities/{ID}");
+    let (value, model) = ("{\"type\":\"Property\",\"value\":7.0}", "{\"type\":\"Property\",\"value\":\"x\"}");
+    let (power, open) = (("power", value, false), ("model", model, false));
+    let came = ("model", model, true);
+    let whole = |ty: &str| json!({ "id": ID, "type": ty, "power": property(7.0), "model": property("x") });
+    // What is held, what the party sends, and whether it may. A grant on buildings would reach the meter; without the person's type its
+    // model would be open.
+    for (types, held, method, path, body, may) in [
+        (&["Meter"][..], vec![power, open], Method::PATCH, one.clone(), json!({ "type": "Building" }), false),
+        (&["Meter"], vec![power, open], Method::POST, format!("{one}/attrs"), json!({ "type": ["Meter", "Sensor"], "x": property(1) }), false),
+        (&["Meter"], vec![power, open], Method::PUT, one.clone(), whole("Building"), false),
+        (&["Meter", "Person"], vec![power, open], Method::PUT, one.clone(), whole("Meter"), false),
+        (&["Meter"], vec![came], Method::PATCH, one.clone(), json!({ "type": "Sensor" }), false),
+        (&["Meter"], vec![open], Method::PATCH, one.clone(), json!({ "type": "Building" }), false),
+        (&["Meter"], vec![open], Method::PATCH, one.clone(), json!({ "type": "Sensor" }), true),
+        (&["Meter"], vec![], Method::PATCH, one.clone(), json!({ "type": "Building" }), true),
+        (&["Meter"], vec![power, open], Method::PUT, one.clone(), whole("Meter"), true),
+        (&["Meter"], vec![power, open], Method::PATCH, one.clone(), json!({ "type": "Meter", "model": property("y") }), true),
+    ] {
+        let town = Town::new().await;
+        town.put(types, &held).await;
+        let (status, code) = town.ask(false, method.clone(), &path, Some(body.clone())).await;
+        assert_eq!((matches!(status, 200..=299), code.as_str()), (may, if may { "" } else { "types-not-agreed" }), "{types:?} {held:?} {method} {body}: {status}");
+        assert_eq!(town.ask(true, method, &path, Some(body)).await.0, 204, "the operator may");
     }
 }
