@@ -83,6 +83,10 @@ pub fn es_number(number: f64) -> Option<String> {
     if number == 0.0 {
         return Some("0".to_owned());
     }
+    // Whole numbers that a double holds exactly are printed as they are.
+    if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
+        return Some((number as i64).to_string());
+    }
     let (digits, exponent) = shortest(number.abs())?;
     let count = i32::try_from(digits.len()).ok()?;
     let point = exponent + 1;
@@ -116,6 +120,10 @@ pub fn es_number(number: f64) -> Option<String> {
 fn shortest(number: f64) -> Option<(String, i32)> {
     let (mut digits, exponent) = split(&format!("{number:e}"))?;
     let count = digits.len();
+    // No two decimals of so few digits lie within one double.
+    if count <= 15 && number.is_normal() {
+        return Some((digits, exponent));
+    }
     let halfway = |places: usize| {
         let (exact, _) = split(&format!("{number:.places$e}"))?;
         let rest = exact.get(count..)?.strip_prefix('5')?;

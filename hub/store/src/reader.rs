@@ -40,7 +40,15 @@ pub struct Reader<'c> {
     now: DateTime,
 }
 
-const COLUMNS: &str = "e.version, e.created, e.modified, e.expires, e.due, e.envelope, e.spans, e.body";
+macro_rules! columns {
+    () => {
+        "SELECT e.version, e.created, e.modified, e.expires, e.due, e.envelope, e.spans, e.body FROM entity e WHERE "
+    };
+}
+const COLUMNS: &str = columns!();
+const BY_KEY: &str = concat!(columns!(), "e.k=?");
+const BY_ID: &str =
+    concat!(columns!(), "e.tenant=(SELECT id FROM name WHERE text=?1) AND e.id=?2 AND (e.expires IS NULL OR e.expires > ?3)");
 const LIVE: &str = "(e.expires IS NULL OR e.expires > ?)";
 
 impl<'c> Reader<'c> {
@@ -65,10 +73,8 @@ impl<'c> Reader<'c> {
 
     /// The entity, or nothing.
     pub fn entity(&self, tenant: &TenantId, id: &str) -> Result<Option<EntityDoc>, StoreError> {
-        let Some(tenant) = self.name(tenant.as_str())? else { return Ok(None) };
-        let sql = format!("SELECT {COLUMNS} FROM entity e WHERE e.tenant=? AND e.id=? AND {LIVE}");
-        let mut find = self.conn.prepare_cached(&sql)?;
-        let mut rows = find.query(params![tenant, id, self.now.micros()])?;
+        let mut find = self.conn.prepare_cached(BY_ID)?;
+        let mut rows = find.query(params![tenant.as_str(), id, self.now.micros()])?;
         rows.next()?.map(|row| self.document(row)).transpose()
     }
 
@@ -90,7 +96,7 @@ impl<'c> Reader<'c> {
         let Plan { start, condition } = plan(self.conn, tenant, filter)?;
         let now = self.now.micros();
         let Some(start) = start else {
-            let sql = format!("SELECT {COLUMNS} FROM entity e WHERE e.tenant=? AND e.id>? AND {LIVE} AND {} ORDER BY e.id", condition.text);
+            let sql = format!("{COLUMNS}e.tenant=? AND e.id>? AND {LIVE} AND {} ORDER BY e.id", condition.text);
             let mut params = vec![Value::Integer(tenant), Value::Text(after.unwrap_or_default().to_owned()), Value::Integer(now)];
             params.extend(condition.params);
             let mut walk = self.conn.prepare_cached(&sql)?;
@@ -116,7 +122,7 @@ impl<'c> Reader<'c> {
             .query_map(params_from_iter(params), |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         found.sort_unstable();
-        let mut fetch = self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM entity e WHERE e.k=?"))?;
+        let mut fetch = self.conn.prepare_cached(BY_KEY)?;
         for (_, k) in found {
             let mut rows = fetch.query([k])?;
             if let Some(row) = rows.next()?

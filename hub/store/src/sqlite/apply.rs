@@ -12,17 +12,40 @@ use waybill_model::{DateTime, SystemColumns, TenantId};
 /// The key of a stream's record: the stream's number, then the sequence number.
 pub const SEQ_BITS: u32 = 40;
 
-/// Numbers of names that are known to be committed or written in this transaction. Emptied whenever something was undone.
+/// How many names, and how many streams, are kept in mind: they come from outside, and must not grow without end.
+const KEPT: usize = 50_000;
+
+/// Numbers of names, and numbers and ends of streams, that are known to be committed or written in this transaction. Emptied whenever
+/// something was undone.
 #[derive(Default)]
-pub struct Names(HashMap<String, i64>);
+pub struct Names {
+    names: HashMap<String, i64>,
+    streams: HashMap<String, (i64, u64)>,
+}
 
 impl Names {
     pub fn forget(&mut self) {
-        self.0.clear();
+        self.names.clear();
+        self.streams.clear();
+    }
+
+    /// The numbers of a stream and its last record; `(0, 0)` when there is no such stream.
+    fn stream(&mut self, conn: &Connection, stream: &str) -> Result<(i64, u64), StoreError> {
+        match self.streams.get(stream) {
+            Some(found) => Ok(*found),
+            None => stream_head(conn, stream),
+        }
+    }
+
+    fn keep_stream(&mut self, stream: String, id: i64, head: u64) {
+        if self.streams.len() > KEPT {
+            self.streams.clear();
+        }
+        self.streams.insert(stream, (id, head));
     }
 
     fn number(&mut self, conn: &Connection, text: &str) -> Result<i64, StoreError> {
-        if let Some(id) = self.0.get(text) {
+        if let Some(id) = self.names.get(text) {
             return Ok(*id);
         }
         let known = conn.prepare_cached("SELECT id FROM name WHERE text=?1")?.query_row([text], |row| row.get(0)).optional()?;
@@ -30,11 +53,10 @@ impl Names {
             Some(id) => id,
             None => conn.prepare_cached("INSERT INTO name(text) VALUES (?1)")?.insert([text])?,
         };
-        // Names come from outside: do not grow with them without end.
-        if self.0.len() > 50_000 {
-            self.0.clear();
+        if self.names.len() > KEPT {
+            self.names.clear();
         }
-        self.0.insert(text.to_owned(), id);
+        self.names.insert(text.to_owned(), id);
         Ok(id)
     }
 }
@@ -46,12 +68,11 @@ pub struct Applied {
     pub raised: Vec<(u64, Vec<u8>)>,
 }
 
-pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime) -> Result<Applied, StoreError> {
+/// Does the batch, which is number `revision` of the store.
+pub fn apply(conn: &Connection, names: &mut Names, batch: Batch, now: DateTime, revision: u64) -> Result<Applied, StoreError> {
     let mut done = Applied { committed: Committed::default(), raised: Vec::new() };
     check(conn, batch.checks, now)?;
-    done.committed.revision = conn
-        .prepare_cached("UPDATE meta SET value=value+1 WHERE key='commits' RETURNING value")?
-        .query_row([], |row| row.get(0))?;
+    done.committed.revision = revision;
     steps(conn, names, batch.ops, now, &mut done)?;
     Ok(done)
 }
@@ -85,8 +106,8 @@ fn steps(conn: &Connection, names: &mut Names, ops: Vec<Op>, now: DateTime, done
         match op {
             Op::PutEntity(put) => done.committed.versions.push(put_entity(conn, names, &put)?),
             Op::DeleteEntity { tenant, id } => done.committed.deleted += u64::from(delete_entity(conn, names, &tenant, &id)?),
-            Op::Append { stream, payload } => done.committed.sequences.push(append(conn, &stream, |_, _| payload, false)?),
-            Op::AppendWith { stream, make } => done.committed.sequences.push(append(conn, &stream, make, true)?),
+            Op::Append { stream, payload } => done.committed.sequences.push(append(conn, names, stream, |_, _| payload, false)?),
+            Op::AppendWith { stream, make } => done.committed.sequences.push(append(conn, names, stream, make, true)?),
             Op::Truncate { stream, before } => truncate(conn, &stream, before)?,
             Op::PutDoc { space, key, payload, due } => {
                 conn.prepare_cached(
@@ -120,6 +141,7 @@ fn steps(conn: &Connection, names: &mut Names, ops: Vec<Op>, now: DateTime, done
                 let base = id << SEQ_BITS;
                 conn.prepare_cached("DELETE FROM stream WHERE k>=?1 AND k<?2")?.execute([base, base + (1 << SEQ_BITS)])?;
                 conn.prepare_cached("DELETE FROM stream_name WHERE id=?1")?.execute([id])?;
+                names.streams.remove(&stream);
             }
             Op::Then(make) => {
                 let more = make(&Reader::new(conn, now))?;
@@ -269,13 +291,14 @@ pub fn stream_head(conn: &Connection, stream: &str) -> Result<(i64, u64), StoreE
 
 fn append(
     conn: &Connection,
-    stream: &str,
+    names: &mut Names,
+    stream: String,
     make: impl FnOnce(u64, Option<&[u8]>) -> Vec<u8>,
     chained: bool,
 ) -> Result<u64, StoreError> {
-    let (mut id, head) = stream_head(conn, stream)?;
+    let (mut id, head) = names.stream(conn, &stream)?;
     if id == 0 {
-        id = conn.prepare_cached("INSERT INTO stream_name(name, head) VALUES (?1, 0)")?.insert([stream])?;
+        id = conn.prepare_cached("INSERT INTO stream_name(name, head) VALUES (?1, 0)")?.insert([&stream])?;
     }
     let base = id << SEQ_BITS;
     let seq = head + 1;
@@ -289,6 +312,7 @@ fn append(
     };
     conn.prepare_cached("INSERT INTO stream(k, payload) VALUES (?1, ?2)")?.execute(params![base | seq.cast_signed(), payload])?;
     conn.prepare_cached("UPDATE stream_name SET head=?2 WHERE id=?1")?.execute(params![id, seq])?;
+    names.keep_stream(stream, id, seq);
     Ok(seq)
 }
 

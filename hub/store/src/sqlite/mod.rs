@@ -142,6 +142,7 @@ impl Store {
         };
         let mut conn = place.connect(true)?;
         schema::migrate(&mut conn)?;
+        schema::for_writing(&conn)?;
         let ledger = match &place.dir {
             None => None,
             Some(dir) => {

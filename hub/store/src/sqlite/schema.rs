@@ -2,6 +2,7 @@
 
 use crate::StoreError;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use std::time::Duration;
 
 /// The schema that this program writes.
@@ -49,6 +50,8 @@ INSERT OR IGNORE INTO entity_type(tenant, type, k)
 pub fn prepare(conn: &Connection, in_file: bool) -> Result<(), StoreError> {
     conn.busy_timeout(Duration::from_secs(10))?;
     conn.set_prepared_statement_cache_capacity(96);
+    // Otherwise each statement with a bound limit is parsed and planned anew at every use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch("PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF;")?;
     if in_file {
         conn.execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-4096; PRAGMA journal_size_limit=67108864;")?;
@@ -56,6 +59,12 @@ pub fn prepare(conn: &Connection, in_file: bool) -> Result<(), StoreError> {
         conn.execute_batch("PRAGMA synchronous=OFF;")?;
     }
     Ok(())
+}
+
+/// What only the writer's connection needs: room for the pages it changes again and again, and a log that may grow for longer, since a page
+/// that was changed many times is then written back once.
+pub fn for_writing(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch("PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000;")?)
 }
 
 /// Creates the tables or brings them to [`SCHEMA_VERSION`]. Returns whether the database was new.

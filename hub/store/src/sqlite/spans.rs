@@ -86,7 +86,18 @@ impl In<'_> {
         self.bytes = rest;
         Some(*first)
     }
+    #[inline]
     fn number(&mut self) -> Option<u64> {
+        // Most are small.
+        match self.bytes {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.bytes = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+    fn long_number(&mut self) -> Option<u64> {
         let mut n = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

@@ -2,7 +2,9 @@
 
 use crate::crash::crash_point;
 use crate::sqlite::apply::{Applied, Names, apply};
+use crate::reader::meta;
 use crate::sqlite::epoch::Ledger;
+use crate::sqlite::pool::say;
 use crate::{Batch, Committed, StoreError};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +40,8 @@ struct Writer {
     ledger: Option<Ledger>,
     turn: Option<Arc<RwLock<()>>>,
     clock: Clock,
+    /// What the database said last of changes by others.
+    seen: Option<i64>,
 }
 
 pub fn spawn(
@@ -47,7 +51,7 @@ pub fn spawn(
     clock: Clock,
     mut inbox: mpsc::Receiver<Message>,
 ) -> Result<(), StoreError> {
-    let mut writer = Writer { conn, names: Names::default(), ledger, turn, clock };
+    let mut writer = Writer { conn, names: Names::default(), ledger, turn, clock, seen: None };
     std::thread::Builder::new().name("store-write".into()).spawn(move || {
         let mut next = inbox.blocking_recv();
         while let Some(message) = next.take() {
@@ -74,6 +78,14 @@ pub fn spawn(
     Ok(())
 }
 
+/// What waits. When nothing does, others may work once first: what they hand over meanwhile shares the sync.
+fn more(inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
+    inbox.try_recv().ok().or_else(|| {
+        std::thread::yield_now();
+        inbox.try_recv().ok()
+    })
+}
+
 fn refuse(message: Message) {
     match message {
         Message::Commit(_, reply) => drop(reply.send(Err(StoreError::Closed))),
@@ -87,10 +99,18 @@ impl Writer {
     fn group(&mut self, batch: Batch, reply: Reply<Committed>, inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
         let turn = self.turn.clone();
         let _turn = turn.as_deref().map(|turn| turn.write().unwrap_or_else(PoisonError::into_inner));
-        if let Err(e) = self.conn.execute_batch("BEGIN IMMEDIATE") {
+        if let Err(e) = say(&self.conn, "BEGIN IMMEDIATE") {
             let _ = reply.send(Err(e.into()));
             return None;
         }
+        let mut revision = match self.begun() {
+            Ok(found) => found,
+            Err(e) => {
+                let _ = self.conn.execute_batch("ROLLBACK");
+                let _ = reply.send(Err(e));
+                return None;
+            }
+        };
         let started = Instant::now();
         let mut steps = 0;
         let mut done: Vec<(Reply<Committed>, Result<Applied, StoreError>)> = Vec::new();
@@ -98,7 +118,7 @@ impl Writer {
         let mut over = None;
         while let Some((batch, reply)) = next.take() {
             steps += batch.len().max(1);
-            let result = self.one(batch);
+            let result = self.one(batch, &mut revision);
             done.push((reply, result));
             if self.conn.is_autocommit() {
                 // The database undid the whole transaction (no room, input or output error): nothing of this group was done.
@@ -110,22 +130,23 @@ impl Writer {
                 return None;
             }
             if steps < GROUP_STEPS && started.elapsed() < GROUP_TIME {
-                match inbox.try_recv() {
-                    Ok(Message::Commit(batch, reply)) => next = Some((batch, reply)),
-                    Ok(other) => over = Some(other),
-                    Err(_) => {}
+                match more(inbox) {
+                    Some(Message::Commit(batch, reply)) => next = Some((batch, reply)),
+                    other => over = other,
                 }
             }
         }
-        self.finish(done);
+        self.finish(done, revision);
         over
     }
 
-    fn one(&mut self, batch: Batch) -> Result<Applied, StoreError> {
-        self.conn.execute_batch("SAVEPOINT batch")?;
+    /// Does one batch, which gets the number behind `revision`.
+    fn one(&mut self, batch: Batch, revision: &mut u64) -> Result<Applied, StoreError> {
+        say(&self.conn, "SAVEPOINT batch")?;
         let now = self.clock.now();
         let (conn, names) = (&self.conn, &mut self.names);
-        let result = catch_unwind(AssertUnwindSafe(|| apply(conn, names, batch, now))).unwrap_or(Err(StoreError::Panicked));
+        let next = *revision + 1;
+        let result = catch_unwind(AssertUnwindSafe(|| apply(conn, names, batch, now, next))).unwrap_or(Err(StoreError::Panicked));
         if result.is_err() {
             self.names.forget();
             if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK TO batch; RELEASE batch").is_err() {
@@ -133,15 +154,16 @@ impl Writer {
                 self.conn.execute_batch("ROLLBACK")?;
             }
         } else {
-            self.conn.execute_batch("RELEASE batch")?;
+            say(&self.conn, "RELEASE batch")?;
+            *revision = next;
         }
         result
     }
 
-    fn finish(&mut self, done: Vec<(Reply<Committed>, Result<Applied, StoreError>)>) {
+    fn finish(&mut self, done: Vec<(Reply<Committed>, Result<Applied, StoreError>)>, revision: u64) {
         let any = done.iter().any(|(_, result)| result.is_ok());
         crash_point("store.commit.before");
-        let end = self.conn.execute_batch(if any { "COMMIT" } else { "ROLLBACK" }).map_err(StoreError::from);
+        let end = if any { self.commit(revision) } else { say(&self.conn, "ROLLBACK") }.map_err(StoreError::from);
         if end.is_err() {
             self.names.forget();
             if !self.conn.is_autocommit() {
@@ -166,6 +188,21 @@ impl Writer {
             };
             let _ = reply.send(answer);
         }
+    }
+
+    /// The number of the last batch, also of one that a command beside the hub did: then what is known of streams' ends is old.
+    fn begun(&mut self) -> Result<u64, StoreError> {
+        let seen: i64 = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.seen.replace(seen) != Some(seen) {
+            self.names.forget();
+        }
+        Ok(meta(&self.conn, "commits")?.unwrap_or_default())
+    }
+
+    /// Notes the number of the last batch and makes all of it durable.
+    fn commit(&self, revision: u64) -> rusqlite::Result<()> {
+        self.conn.prepare_cached("UPDATE meta SET value=?1 WHERE key='commits'")?.execute([revision])?;
+        say(&self.conn, "COMMIT")
     }
 
     fn scrub(&mut self, how: Scrub) -> Result<(), StoreError> {
