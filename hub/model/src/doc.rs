@@ -105,7 +105,7 @@ impl EntityDoc {
 
     /// Puts a document together from what a writer already knows (the store, a decoder that noted the spans as it wrote).
     /// The caller vouches that the spans fit the text; spans outside read as empty.
-    pub fn from_parts(text: Arc<str>, id: Span, types: Vec<Span>, scopes: Vec<Span>, spans: Vec<AttributeSpan>, system: SystemColumns) -> Self {
+    pub fn from_parts(text: Arc<str>, id: Span, types: Vec<Span>, scopes: Vec<Span>, spans: impl Into<Arc<[AttributeSpan]>>, system: SystemColumns) -> Self {
         Self { text, id, types: types.into(), scopes: scopes.into(), spans: spans.into(), system }
     }
 

@@ -42,17 +42,22 @@ pub fn plan(conn: &Connection, tenant: i64, filter: &Filter) -> Result<Plan, Sto
         Filter::And(parts) => parts.as_slice(),
         one => std::slice::from_ref(one),
     };
-    // How large each part's set is, as far as it matters.
-    let mut sizes = Vec::with_capacity(parts.len());
-    for part in parts {
-        sizes.push(match keys(tenant, part) {
-            Some(keys) => {
-                let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", keys.text, GATHER + 1);
-                let n: usize = conn.prepare_cached(&sql)?.query_row(params_from_iter(&keys.params), |row| row.get(0))?;
-                (n <= GATHER).then_some((n, keys))
+    // How large each part's set is, as far as it matters. One that is looked up for each entity as cheaply matters only when it is the
+    // smallest, and is looked at last.
+    let mut sizes = vec![None; parts.len()];
+    let mut best = GATHER;
+    for cheap in [false, true] {
+        for (part, size) in parts.iter().zip(&mut sizes).filter(|(part, _)| is_cheap(part) == cheap) {
+            let Some(keys) = keys(tenant, part) else { continue };
+            let most = if cheap { best } else { GATHER };
+            let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT ?)", keys.text);
+            let params = keys.params.iter().cloned().chain([Value::Integer(most as i64 + 1)]);
+            let n: usize = conn.prepare_cached(&sql)?.query_row(params_from_iter(params), |row| row.get(0))?;
+            if n <= most {
+                best = best.min(n);
+                *size = Some((n, keys));
             }
-            None => None,
-        });
+        }
     }
     let least = (0..parts.len()).filter(|i| sizes[*i].is_some()).min_by_key(|i| sizes[*i].as_ref().map(|(n, _)| *n));
     let Some(least) = least else { return Ok(Plan { start: None, condition: condition(tenant, filter) }) };

@@ -1,5 +1,6 @@
 //! The span table of an `EntityDoc` as a compact binary: a format byte, then LEB128 numbers, positions as differences.
 
+use std::sync::Arc;
 use waybill_model::{AttributeKind, AttributeSpan, DateTime, EntityDoc, EnvelopeHash, Span, SystemColumns};
 
 const FORMAT: u8 = 1;
@@ -129,6 +130,35 @@ impl In<'_> {
     }
 }
 
+fn attribute(from: &mut In<'_>, system: &SystemColumns) -> Option<AttributeSpan> {
+    let head = from.number()?;
+    let kind = *AttributeKind::ALL.get(usize::try_from(head >> 4).ok()?)?;
+    let name = from.span()?;
+    let instance = from.span()?;
+    let created_at = DateTime::from_micros(system.created_at.micros().wrapping_add(from.signed()?));
+    let modified_at = DateTime::from_micros(system.modified_at.micros().wrapping_add(from.signed()?));
+    let dataset_id = if head & HAS_DATASET == 0 { None } else { Some(from.span()?) };
+    let expires_at = if head & HAS_EXPIRY == 0 { None } else { Some(DateTime::from_micros(from.signed()?)) };
+    let envelope = if head & HAS_ENVELOPE == 0 { None } else { Some(EnvelopeHash(from.hash()?)) };
+    let leaf = if head & HAS_LEAF == 0 { None } else { Some(from.hash()?) };
+    Some(AttributeSpan { name, instance, dataset_id, kind, created_at, modified_at, expires_at, envelope, leaf })
+}
+
+/// What stands in the place of an entry that cannot be read, until the whole table is thrown away for it.
+fn nothing(system: &SystemColumns) -> AttributeSpan {
+    AttributeSpan {
+        name: Span::default(),
+        instance: Span::default(),
+        dataset_id: None,
+        kind: AttributeKind::Property,
+        created_at: system.created_at,
+        modified_at: system.modified_at,
+        expires_at: None,
+        envelope: None,
+        leaf: None,
+    }
+}
+
 /// Reads the table and puts the document together. Nothing when the bytes are not what [`encode`] wrote.
 pub fn decode(bytes: &[u8], text: &str, system: SystemColumns) -> Option<EntityDoc> {
     let mut from = In { bytes, at: 0 };
@@ -139,20 +169,22 @@ pub fn decode(bytes: &[u8], text: &str, system: SystemColumns) -> Option<EntityD
     let types = from.list()?;
     let scopes = from.list()?;
     let n = usize::try_from(from.number()?).ok()?;
-    let mut spans = Vec::with_capacity(n.min(4096));
-    for _ in 0..n {
-        let head = from.number()?;
-        let kind = *AttributeKind::ALL.get(usize::try_from(head >> 4).ok()?)?;
-        let name = from.span()?;
-        let instance = from.span()?;
-        let created_at = DateTime::from_micros(system.created_at.micros().wrapping_add(from.signed()?));
-        let modified_at = DateTime::from_micros(system.modified_at.micros().wrapping_add(from.signed()?));
-        let dataset_id = if head & HAS_DATASET == 0 { None } else { Some(from.span()?) };
-        let expires_at = if head & HAS_EXPIRY == 0 { None } else { Some(DateTime::from_micros(from.signed()?)) };
-        let envelope = if head & HAS_ENVELOPE == 0 { None } else { Some(EnvelopeHash(from.hash()?)) };
-        let leaf = if head & HAS_LEAF == 0 { None } else { Some(from.hash()?) };
-        spans.push(AttributeSpan { name, instance, dataset_id, kind, created_at, modified_at, expires_at, envelope, leaf });
+    // Each takes several bytes, so a number beyond that is none of ours.
+    if n > bytes.len() {
+        return None;
     }
-    let text: std::sync::Arc<str> = text.into();
+    // With their number known, they are written once, where they stay.
+    let mut whole = true;
+    let spans: Arc<[AttributeSpan]> = (0..n)
+        .map(|_| {
+            let read = attribute(&mut from, &system);
+            whole &= read.is_some();
+            read.unwrap_or_else(|| nothing(&system))
+        })
+        .collect();
+    if !whole {
+        return None;
+    }
+    let text: Arc<str> = text.into();
     from.bytes.is_empty().then(|| EntityDoc::from_parts(text, id, types, scopes, spans, system))
 }
