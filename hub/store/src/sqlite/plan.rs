@@ -51,7 +51,7 @@ pub fn plan(conn: &Connection, tenant: i64, filter: &Filter) -> Result<Plan, Sto
             let Some(keys) = keys(tenant, part) else { continue };
             let most = if cheap { best } else { GATHER };
             let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT ?)", keys.text);
-            let params = keys.params.iter().cloned().chain([Value::Integer(most as i64 + 1)]);
+            let params = keys.params.iter().cloned().chain([Value::Integer(i64::try_from(most + 1).unwrap_or(i64::MAX))]);
             let n: usize = conn.prepare_cached(&sql)?.query_row(params_from_iter(params), |row| row.get(0))?;
             if n <= most {
                 best = best.min(n);

@@ -122,3 +122,40 @@ fn a_read_that_panics_costs_no_thread_and_a_closed_store_says_so() {
     assert_eq!(store.commit_blocking(batch), Err(StoreError::Closed));
     assert_eq!(store.read_blocking(|r| r.stream_head("s")), Err(StoreError::Closed));
 }
+
+#[test]
+fn whoever_has_committed_reads_it_however_many_share_a_state() {
+    for (store, _dir) in stores() {
+        run(async {
+            let jobs: Vec<_> = (0..200)
+                .map(|n| {
+                    let store = store.clone();
+                    tokio::spawn(async move {
+                        for round in 0..5 {
+                            let mut batch = Batch::new();
+                            batch.put_doc("d", &format!("{n:03}"), format!("{round}"), None);
+                            store.commit(batch).await.unwrap();
+                            let seen = store.read(move |r| r.doc("d", &format!("{n:03}"))).await.unwrap().map(|doc| doc.payload);
+                            assert_eq!(seen, Some(format!("{round}").into_bytes()));
+                        }
+                    })
+                })
+                .collect();
+            for job in jobs {
+                job.await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_was_deleted_begins_anew() {
+    for (store, _dir) in stores() {
+        let mut batches = [Batch::new(), Batch::new(), Batch::new()];
+        batches[0].append("s", "one").append("s", "two");
+        batches[1].append("s", "three").delete_stream("s").append("s", "one");
+        batches[2].append("s", "two");
+        let sequences = batches.map(|batch| store.commit_blocking(batch).unwrap().sequences);
+        assert_eq!(sequences, [vec![1, 2], vec![3, 1], vec![2]]);
+    }
+}
