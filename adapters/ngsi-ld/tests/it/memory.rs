@@ -50,7 +50,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 }
 
 fn projected(doc: &EntityDoc, keep: &Keep, now: DateTime) -> EntityDoc {
-    let spans = doc.spans().iter().filter(|s| keep(doc.name(s)) && s.expires_at.is_none_or(|at| at > now)).cloned().collect();
+    let spans: Vec<_> = doc.spans().iter().filter(|s| keep(doc.name(s)) && s.expires_at.is_none_or(|at| at > now)).cloned().collect();
     let (types, scopes) = doc.head_spans();
     EntityDoc::from_parts(doc.text().into(), doc.id_span(), types.to_vec(), scopes.to_vec(), spans, doc.system.clone())
 }
