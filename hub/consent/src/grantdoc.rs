@@ -433,6 +433,8 @@ fn event(
 pub fn gone(last: &ConsentRecord, source: &Iri, received: DateTime) -> ConsentEvent {
     let evidence = Evidence { source: Some(source.clone()), ..Evidence::of(EvidenceKind::Observed) };
     let mut out = event(&last.id, last.version, Change::Withdrawn, received, &last.subject.id, evidence, received, Vec::new(), None);
+    // It may come back and go again: each time is another event.
+    out.eid = format!("{}-{}", out.eid, received.micros());
     out.reason = Some("the grant document is gone".to_owned());
     out
 }

@@ -131,6 +131,7 @@ fn a_document_that_is_gone_is_a_no() {
     hub.events.push(gone(&hub.versions[0], &source(), t(50)));
     assert_eq!(hub.state(51), (1, State::Withdrawn, false));
     assert_eq!(hub.events[1].evidence.kind, EvidenceKind::Observed, "not shown as signed by her");
+    assert_ne!(gone(&hub.versions[0], &source(), t(55)).eid, hub.events[1].eid, "gone again is another event");
     assert_eq!(hub.read(&document(), "put-back", 60).expect("imports").record.expect("a new version").version, 2);
 }
 
