@@ -173,7 +173,7 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
 /// A page of Entities with its headers; `links` when the request can be repeated by its address.
 pub(super) async fn page(call: &Call, shape: &Shape, query: &EntityQuery, answer: &Answer, join: &Join, links: bool) -> Result<Response, Problem> {
     let body = if join.is_none() { shape.many(&answer.docs) } else { join::body(call, shape, join, &answer.docs, false).await? };
-    let mut response = entity_headers(call, shape, answer, Response::bytes(200, shape.media.as_str(), body));
+    let mut response = entity_headers(call, shape, answer, join, Response::bytes(200, shape.media.as_str(), body));
     if query.count {
         response = response.with(COUNT, answer.total.to_string());
     }
@@ -209,7 +209,7 @@ fn readable(value: &str) -> String {
     plain.iter().fold(encode_component(value), |text, (escape, c)| text.replace(escape, c))
 }
 
-fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, mut response: Response) -> Response {
+fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, join: &Join, mut response: Response) -> Response {
     if shape.wants_link() {
         response = call.with_link(response, &shape.context);
     }
@@ -219,7 +219,8 @@ fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, mut response: Res
     if let Some(manifest) = &answer.manifest {
         response = response.with(header::LINK, format!("<{manifest}>; rel=\"https://w3id.org/waybill/ns#manifest\""));
     }
-    if answer.personal { response.personal() } else { response }
+    // What is joined may be personal where the linking entity is not.
+    if answer.personal || !join.is_none() { response.personal() } else { response }
 }
 
 /// `GET /entities/{id}`.
@@ -240,11 +241,8 @@ pub(super) async fn retrieve(call: Call) -> Result<Response, Problem> {
     let found = answer.docs.first().filter(|doc| types.as_ref().is_none_or(|t| t.matches(doc)) && query.projection.wants(doc));
     let doc = found.ok_or_else(problem::no_entity)?;
     let body = if join.is_none() { shape.one(doc) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), true).await? };
-    let mut answer = answer;
-    // What is joined may be personal where the linking entity is not.
-    answer.personal |= !join.is_none();
     let response = Response::bytes(200, media.as_str(), body);
-    Ok(entity_headers(&call, &shape, &answer, response))
+    Ok(entity_headers(&call, &shape, &answer, &join, response))
 }
 
 /// The Entity, when it has the types that the caller named.

@@ -266,7 +266,13 @@ async fn linked_entities_are_joined() {
     assert_eq!(contained["in"].get("entity"), None);
     w.get_as("/entities/urn:b?join=inline", "application/geo+json").await.expect(422);
     let posted = json!({"type": "Query", "entities": [{"type": "Building"}], "join": "inline", "joinLevel": 1});
-    assert_eq!(w.json("POST", "/entityOperations/query", &posted).await.expect(200).json()[0]["in"]["entity"]["id"], "urn:c");
+    let answer = w.json("POST", "/entityOperations/query", &posted).await.expect(200);
+    assert_eq!((&answer.json()[0]["in"]["entity"]["id"], answer.header("cache-control")), (&json!("urn:c"), Some("no-store")));
+    // What is joined may be personal where what links to it is open.
+    for path in ["/entities/urn:b?join=inline", "/entities?type=Building&join=inline", "/entities?type=Building&join=flat"] {
+        assert_eq!(w.get(path).await.expect(200).header("cache-control"), Some("no-store"), "{path}");
+    }
+    assert_eq!(w.get("/entities?type=Building").await.expect(200).header("cache-control"), None);
 }
 
 #[tokio::test]
