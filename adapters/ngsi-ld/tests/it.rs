@@ -12,6 +12,8 @@ mod client;
 mod entities;
 #[path = "it/governed.rs"]
 mod governed;
+#[path = "it/inbox.rs"]
+mod inbox;
 #[path = "it/memory.rs"]
 mod memory;
 #[path = "it/notify.rs"]

@@ -46,6 +46,15 @@ async fn take(hub: &Hub, contexts: &Contexts, request: &Request) -> Result<Respo
             return Ok(());
         }
         let gone: Vec<String> = object.iter().filter(|(_, v)| is_null(v)).map(|(k, _)| k.clone()).collect();
+        let mut thinner = false;
+        for list in object.values_mut().filter_map(Value::as_array_mut) {
+            let before = list.len();
+            // Of several instances those that went are left out: what a sender no longer sends of an Attribute goes.
+            if list.iter().any(|i| is_null_instance(i)) && !list.iter().all(is_null_instance) {
+                list.retain(|i| !is_null_instance(i));
+            }
+            thinner |= list.len() < before;
+        }
         if !gone.is_empty() {
             gone.iter().for_each(|name| drop(object.remove(name)));
             let attributes = gone.iter().filter_map(|name| Iri::new(context.expand(name)).ok()).collect();
@@ -53,7 +62,7 @@ async fn take(hub: &Hub, contexts: &Contexts, request: &Request) -> Result<Respo
         }
         let left = object.keys().any(|k| !matches!(k.as_str(), "id" | "type" | "scope" | "@context"));
         if left || gone.is_empty() {
-            let text = if gone.is_empty() { text.to_owned() } else { entity.to_string() };
+            let text = if gone.is_empty() && !thinner { text.to_owned() } else { entity.to_string() };
             let doc = decode_entity(&context, text.as_bytes(), &Options::new(hub.clock().now())).map_err(|e| bad(e.to_string()))?;
             items.push(Incoming::Changed(doc.text().to_owned()));
         }
@@ -67,13 +76,25 @@ async fn take(hub: &Hub, contexts: &Contexts, request: &Request) -> Result<Respo
     Ok(Response::empty(204))
 }
 
-/// Whether a member says that an Attribute is gone: the NGSI-LD Null, bare or as the value of an instance.
+/// Whether a member says that an Attribute is gone: the NGSI-LD Null, bare or as the value of an instance, or of each of them.
 fn is_null(value: &Value) -> bool {
     match value {
         Value::String(text) => text == NGSI_LD_NULL,
-        Value::Object(map) => map.contains_key("deletedAt") || ["value", "object"].iter().any(|m| map.get(*m).and_then(Value::as_str) == Some(NGSI_LD_NULL)),
-        _ => false,
+        Value::Array(list) => !list.is_empty() && list.iter().all(is_null_instance),
+        other => is_null_instance(other),
     }
+}
+
+/// Whether an instance is gone: its value is the NGSI-LD Null in the form of its kind (clause 5.5.4), or it says since when it is.
+fn is_null_instance(value: &Value) -> bool {
+    const VALUES: [&str; 7] = ["value", "object", "languageMap", "vocab", "json", "valueList", "objectList"];
+    let mark = |v: &Value| v.as_str() == Some(NGSI_LD_NULL);
+    let gone = |v: &Value| match v {
+        Value::Object(map) => map.len() == 1 && map.get("@none").is_some_and(mark),
+        Value::Array(list) => matches!(list.as_slice(), [one] if mark(one)),
+        other => mark(other),
+    };
+    value.as_object().is_some_and(|map| map.contains_key("deletedAt") || VALUES.iter().any(|name| map.get(*name).is_some_and(gone)))
 }
 
 fn manifest_link(request: &Request) -> Option<String> {
