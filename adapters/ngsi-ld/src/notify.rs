@@ -4,6 +4,7 @@ use crate::encode::Shape;
 use crate::negotiate::{self, Media};
 use crate::subscription::Subscription;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_context::{Context, ContextPlace, Format, Languages, default_geometry};
@@ -132,7 +133,8 @@ fn data(shape: &Shape, notification: &Notification<'_>, out: &mut Vec<u8>) {
                 if !text.ends_with('{') {
                     text.push(',');
                 }
-                text.push_str(&format!("{}:{mark}{end}", Value::String(name)));
+                // Writing to a text does not fail.
+                let _ = write!(text, "{}:{mark}{end}", Value::String(name));
             }
         }
         out.extend_from_slice(text.as_bytes());

@@ -50,13 +50,13 @@ async fn take(hub: &Hub, contexts: &Contexts, request: &Request) -> Result<Respo
         for list in object.values_mut().filter_map(Value::as_array_mut) {
             let before = list.len();
             // Of several instances those that went are left out: what a sender no longer sends of an Attribute goes.
-            if list.iter().any(|i| is_null_instance(i)) && !list.iter().all(is_null_instance) {
+            if list.iter().any(is_null_instance) && !list.iter().all(is_null_instance) {
                 list.retain(|i| !is_null_instance(i));
             }
             thinner |= list.len() < before;
         }
         if !gone.is_empty() {
-            gone.iter().for_each(|name| drop(object.remove(name)));
+            object.retain(|name, _| !gone.contains(name));
             let attributes = gone.iter().filter_map(|name| Iri::new(context.expand(name)).ok()).collect();
             items.push(Incoming::Gone { id, attributes });
         }
