@@ -233,7 +233,7 @@ fn check_agreements(config: &Config, purposes: &Purposes, findings: &Findings) {
         if agreement.holder == HolderClass::Enforcing && !is_hub {
             findings.add(
                 Finding::error("holder-class", agreement.place, format!("agreement `{name}` calls its recipient enforcing, but it has no hub here"))
-                    .help("Add a [[peer]] for the recipient, or take `plain` or `expiring`."),
+                    .help("Add a [[peer]] for the recipient, or take `plain`."),
             );
         }
     }

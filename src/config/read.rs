@@ -176,7 +176,7 @@ fn ngsi_ld(t: &Reader<'_>) -> Option<ConnectionKind> {
     let (tenant, context) = (t.text("tenant"), t.address("context"));
     let holder = t.choice("holder", HolderClass::WORDS).unwrap_or(HolderClass::Plain);
     if holder == HolderClass::Enforcing {
-        t.fault_at("holder", "holder-class", "only another hub enforces: a broker is `plain`, or `expiring` when `waybill doctor` has shown it");
+        t.fault_at("holder", "holder-class", "only another hub enforces: a broker is `plain`");
     }
     let sign_in = sign_in(t);
     Some(ConnectionKind::NgsiLd { url: t.address("url")?, tenant, context, sign_in, holder })

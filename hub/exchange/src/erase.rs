@@ -204,10 +204,6 @@ impl Hub {
         Ok(out)
     }
 
-    fn entity_digest(&self, id: &str) -> String {
-        waybill_keys::hex(&waybill_keys::sha256(&[self.inner.secret.as_slice(), id.as_bytes()].concat()))
-    }
-
     /// A name for her that tells nobody who she is.
     pub(crate) fn erased_key(&self, tenant: &TenantId, subject: &Iri) -> String {
         let digest = waybill_keys::sha256(&[self.inner.secret.as_slice(), b"erased", subject.as_str().as_bytes()].concat());

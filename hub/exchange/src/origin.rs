@@ -84,8 +84,12 @@ pub(crate) fn which(name: &str, dataset: Option<&str>) -> String {
 impl Hub {
     /// The key of an entity's row of a connection. It does not name the entity: the row outlives it.
     pub(crate) fn origin_key(&self, connection: &str, tenant: &TenantId, entity: &str) -> String {
-        let digest = waybill_keys::sha256(&[self.inner.secret.as_slice(), entity.as_bytes()].concat());
-        key(&[connection, tenant.as_str(), &waybill_keys::hex(&digest)])
+        key(&[connection, tenant.as_str(), &self.entity_digest(entity)])
+    }
+
+    /// A name for an entity that outlives it without telling which it was.
+    pub(crate) fn entity_digest(&self, id: &str) -> String {
+        waybill_keys::hex(&waybill_keys::sha256(&[self.inner.secret.as_slice(), id.as_bytes()].concat()))
     }
 
     /// What the sender no longer has, or no longer shows, as it said at `at`: its copy here goes, all else on the entity stays.
