@@ -44,6 +44,7 @@ pub fn check(config: &Config, findings: &Findings) {
     check_clients(config, findings);
     check_reach(config, findings);
     check_use(config, findings);
+    super::lint_dataspace::check(config, &purposes, findings);
 }
 
 fn check_route(config: &Config, route: &Route, purposes: &Purposes, findings: &Findings) {
@@ -129,7 +130,7 @@ fn check_kept(route: &Route, findings: &Findings) {
     }
 }
 
-fn broad(list: &[(super::source::Place, Iri)], purposes: &Purposes, findings: &Findings) {
+pub(super) fn broad(list: &[(super::source::Place, Iri)], purposes: &Purposes, findings: &Findings) {
     for (place, purpose) in list {
         if purposes.is_top(purpose.as_str()) {
             findings.add(
@@ -336,7 +337,7 @@ fn list_of_clients(config: &Config) -> String {
     list("Clients", config.clients.iter().map(|c| c.name.as_str()))
 }
 
-fn list<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn list<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<&str> = names.collect();
     if all.is_empty() { format!("There are no {}.", what.to_lowercase()) } else { format!("{what}: {}.", all.join(", ")) }
 }

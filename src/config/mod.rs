@@ -2,8 +2,10 @@
 //!
 //! Text → tree with places → overlays → variables → typed sections → lint. Each step goes on after an error, so that one run shows all.
 
+pub mod dataspace;
 pub mod finding;
 mod lint;
+mod lint_dataspace;
 pub mod model;
 mod names;
 mod node;

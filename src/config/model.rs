@@ -1,5 +1,6 @@
 //! The configuration of one city, as the rest of the program sees it: names expanded, secrets wrapped, everything checked by itself.
 
+use super::dataspace::Dataspace;
 use super::secret::Secret;
 use super::source::Place;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Config {
     pub agreements: Vec<Agreement>,
     /// `[[peer]]`
     pub peers: Vec<Peer>,
+    /// `[dataspace]`, with `[[participant]]` and `[[offer]]`
+    pub dataspace: Option<Dataspace>,
 }
 
 /// This hub and who operates it.
@@ -458,6 +461,7 @@ impl Config {
             routes: Vec::new(),
             agreements: Vec::new(),
             peers: Vec::new(),
+            dataspace: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From the tree to the typed configuration, section by section. Every section is read even when an earlier one failed.
 
+use super::dataspace;
 use super::finding::Findings;
 use super::model::{
     ActsFor, Agreement, Auth, Basis, Client, Config, Connection, ConnectionKind, Credential, Data, HolderClass, Hub, Issuer, Peer, Pod, Role,
@@ -29,6 +30,7 @@ pub fn config(node: &Node, sources: &Sources, findings: &Findings) -> Config {
     let routes = named(&root, "route", |t, name| routes::route(t, name, &names));
     let agreements = named(&root, "agreement", |t, name| agreement(t, name, &names));
     let peers = named(&root, "peer", peer);
+    let dataspace = dataspace::dataspace(&root, &names);
     let hub = match root.table("hub") {
         Some(table) => hub(table, sources),
         None => {
@@ -37,11 +39,11 @@ pub fn config(node: &Node, sources: &Sources, findings: &Findings) -> Config {
         }
     };
     root.finish();
-    Config { hub, auth, clients, connections, routes, agreements, peers }
+    Config { hub, auth, clients, connections, routes, agreements, peers, dataspace }
 }
 
 /// Tables with a `name` each, which must differ.
-fn named<T>(root: &Reader<'_>, key: &'static str, read: impl Fn(Reader<'_>, String) -> Option<T>) -> Vec<T> {
+pub(super) fn named<T>(root: &Reader<'_>, key: &'static str, read: impl Fn(Reader<'_>, String) -> Option<T>) -> Vec<T> {
     let mut seen: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for table in root.tables(key) {
@@ -214,7 +216,7 @@ fn solid(t: &Reader<'_>) -> Option<ConnectionKind> {
     Some(ConnectionKind::Solid { web_id: web_id?, issuer: issuer?, credentials, poll, pods })
 }
 
-fn sign_in(t: &Reader<'_>) -> SignIn {
+pub(super) fn sign_in(t: &Reader<'_>) -> SignIn {
     let Some(a) = t.table("auth") else { return SignIn::None };
     a.needed_text("kind", "kind = \"bearer\"");
     let kind = a.choice("kind", &[("none", 0), ("bearer", 1), ("x-auth-token", 2), ("client-credentials", 3)]).unwrap_or(0);

@@ -47,6 +47,10 @@ impl<'a> Reader<'a> {
         let place = self.table.get(key).map_or(self.place, |(_, n)| n.place);
         self.findings.add(Finding::error(code, place, message));
     }
+    /// An error somewhere else, that shows while this table is read.
+    pub fn fault_in(&self, code: &'static str, place: Place, message: impl Into<String>) {
+        self.findings.add(Finding::error(code, place, message));
+    }
     /// Where a key's value stands; the table's place when it is not there.
     pub fn place_of(&self, key: &str) -> Place {
         self.table.get(key).map_or(self.place, |(_, n)| n.place)

@@ -1,6 +1,7 @@
 //! One hub, put together and running: the table of adapters, the server, the workers.
 
 use waybill_portal::Probe;
+use super::dataspace;
 use super::feeds::feeds;
 use super::terms;
 use crate::config::Config;
@@ -28,6 +29,7 @@ pub struct Running {
     server: ServerHandle,
     workers: Workers,
     tasks: tokio::task::JoinSet<()>,
+    connector: Option<waybill_dsp::Connector>,
 }
 
 impl Running {
@@ -52,11 +54,20 @@ impl Running {
         let bases = terms::bases(config, &governance)?;
         let client = client(config, self.hub.clock())?;
         let authenticator = authenticator(config, &client);
+        let space = match &config.dataspace {
+            Some(space) => Some(dataspace::settings(config, space, &self.base_url, verifier(config, &client))?),
+            None => None,
+        };
         self.hub.govern(governance, &TenantId::main(), bases).await?;
         for connection in config.connections.iter().filter(|c| matches!(c.kind, ConnectionKind::NgsiLd { .. })) {
             feeds(config, &self.hub, &connection.name).await?;
         }
-        self.server.replace_authenticator(authenticator);
+        self.server.replace_authenticator(known(authenticator, self.connector.as_ref()));
+        match (&self.connector, space) {
+            (Some(connector), Some((settings, identity))) => connector.replace(settings, identity),
+            (None, None) => {}
+            _ => tracing::warn!("a [dataspace] that comes or goes needs a restart"),
+        }
         Ok(())
     }
 }
@@ -103,10 +114,16 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         .merge(waybill_ngsi_ld::inbox_routes(hub.clone(), contexts.clone()))
         .merge(waybill_peer::routes(hub.clone()))
         .merge(super::office::routes(&hub, &metrics, watched(config, &client, &contexts)));
+    let connector = dataspace::connect(config, &hub, &client, &base_url, verifier(config, &client))?;
     let (solid, watchers) = super::pods::connect(config, &hub, &client, &contexts, &base_url).await?;
     router = router.merge(solid);
+    let connector = connector.map(|(connector, routes)| {
+        router = std::mem::take(&mut router).merge(routes);
+        connector
+    });
 
-    let server = serve(config, &base_url, router, authenticator(config, &client), metrics, clock).await?;
+    let known = known(authenticator(config, &client), connector.as_ref());
+    let server = serve(config, &base_url, router, known, metrics, clock).await?;
     let workers = hub.start();
     let mut tasks = tokio::task::JoinSet::new();
     for source in sources {
@@ -115,7 +132,12 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     for watcher in watchers {
         tasks.spawn(watcher);
     }
-    Ok(Running { hub, base_url, server, workers, tasks })
+    if let Some(connector) = &connector {
+        connector.prepare().await?;
+        tasks.spawn(connector.clone().run());
+        tasks.spawn(connector.clone().watch());
+    }
+    Ok(Running { hub, base_url, server, workers, tasks, connector })
 }
 
 /// The connections that can be asked how they are.
@@ -189,7 +211,7 @@ fn broker_auth(sign_in: &SignIn) -> AuthConfig {
     }
 }
 
-fn auth(sign_in: &SignIn) -> Auth {
+pub(super) fn auth(sign_in: &SignIn) -> Auth {
     match sign_in {
         SignIn::None => Auth::None,
         SignIn::Bearer(token) => Auth::Bearer(Arc::from(token.expose())),
@@ -239,16 +261,25 @@ fn authenticator(config: &Config, client: &Client) -> Authenticator {
     }
     let bare = tokens.is_empty() && registrations.is_empty();
     let mut out = Authenticator::closed().with_tokens(tokens);
-    if !config.auth.issuers.is_empty() {
-        let issuers = config
-            .auth
-            .issuers
-            .iter()
-            .map(|i| IssuerConfig { issuer: i.url.clone(), audiences: i.audiences.clone(), jwks_uri: i.jwks.clone() })
-            .collect();
-        out = out.with_issuers(Arc::new(TokenVerifier::new(client.clone(), VerifierConfig::new(issuers))), registrations);
+    if let Some(verifier) = verifier(config, client) {
+        out = out.with_issuers(verifier, registrations);
     }
     if bare && config.hub.listen.ip().is_loopback() { out.with_loopback_operator() } else { out }
+}
+
+/// The same, also knowing the tokens of the connector's data plane.
+fn known(authenticator: Authenticator, connector: Option<&waybill_dsp::Connector>) -> Authenticator {
+    match connector {
+        Some(connector) => authenticator.with_resolver(Arc::new(connector.clone())),
+        None => authenticator,
+    }
+}
+
+/// Verifies the tokens of the configured issuers; nothing when there are none.
+fn verifier(config: &Config, client: &Client) -> Option<Arc<TokenVerifier>> {
+    let issuer = |i: &crate::config::model::Issuer| IssuerConfig { issuer: i.url.clone(), audiences: i.audiences.clone(), jwks_uri: i.jwks.clone() };
+    let issuers: Vec<_> = config.auth.issuers.iter().map(issuer).collect();
+    (!issuers.is_empty()).then(|| Arc::new(TokenVerifier::new(client.clone(), VerifierConfig::new(issuers))))
 }
 
 async fn serve(config: &Config, base_url: &str, router: Router, authenticator: Authenticator, metrics: Metrics, clock: Clock) -> Result<ServerHandle, Problem> {

@@ -1,6 +1,7 @@
 //! Where the parts meet: the one table of adapters, and the hub put together from a configuration.
 
 pub mod assemble;
+mod dataspace;
 mod feeds;
 mod office;
 mod pods;

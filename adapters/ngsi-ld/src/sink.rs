@@ -4,7 +4,8 @@ use crate::client::{Broker, is_retryable};
 use crate::notify::{self, Gone, Notification};
 use crate::subscription::Subscription;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use waybill_context::{Contexts, CoreVersion};
 use waybill_gate::{Parcel, Released};
@@ -27,6 +28,23 @@ impl NotifySink {
     /// Notifies through `client`.
     pub fn new(client: Client, contexts: Contexts) -> Self {
         Self { client, contexts }
+    }
+}
+
+impl NotifySink {
+    /// The specification of a follower that tells `endpoint` of every change to entities of `types` (expanded), deletions included;
+    /// `authorization` is shown there. For what is no subscription of the interface, such as a feed of a dataspace.
+    pub fn feed(endpoint: &str, authorization: Option<&str>, types: &[Iri]) -> (&'static str, String) {
+        let info: Vec<Value> = authorization.iter().map(|a| json!({"key": "Authorization", "value": a})).collect();
+        let mut there = json!({"uri": endpoint, "accept": "application/json"});
+        if !info.is_empty() {
+            there["receiverInfo"] = info.into();
+        }
+        let entities: Vec<Value> = types.iter().map(|t| json!({"type": t})).collect();
+        let mut members = Map::new();
+        members.insert("entities".into(), entities.into());
+        members.insert("notification".into(), json!({"endpoint": there}));
+        (NOTIFY, Subscription { members, names: BTreeMap::new(), context: Value::Null }.to_spec())
     }
 }
 

@@ -37,7 +37,7 @@ impl Hub {
     /// 401 for nobody in particular, 403 for a person: what belongs to no party, anybody could read, change and end. 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
     /// not heard (consent-design §8).
     pub async fn follow(&self, scope: &Scope, new: NewFollower) -> Result<Iri, Problem> {
-        owned(scope)?;
+        self.owned(scope)?;
         let sink = self.sink(new.sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", format!("there is no sink `{}`", new.sink)))?;
         let selection = sink.selection(new.spec.as_bytes())?;
         self.hears(scope, &selection)?;
@@ -48,7 +48,7 @@ impl Hub {
             tenant: scope.tenant.clone(),
             sink: new.sink.to_owned(),
             spec: new.spec,
-            on_behalf: Behalf::of(scope),
+            on_behalf: Behalf::of(scope, &self.governance()),
             active: new.active,
             expires_at: new.expires_at,
             created_at: now,
@@ -69,6 +69,19 @@ impl Hub {
             _ => p,
         })?;
         Ok(id)
+    }
+
+    /// Whether what `scope` makes belongs to somebody whom a later call can be told apart from others.
+    fn owned(&self, scope: &Scope) -> Result<(), Problem> {
+        if Behalf::of(scope, &self.governance()) != Behalf::Anonymous {
+            return Ok(());
+        }
+        Err(if scope.principal == waybill_model::Principal::Anonymous {
+            Problem::new(ProblemCode("unauthenticated"), 401, "Credentials are needed", "a subscription belongs to somebody whom the hub knows")
+        } else {
+            Problem::new(ProblemCode("no-recipient"), 403, "There is no recipient", "a subscription belongs to a party, and this caller acts for none")
+                .help("Subscribe as a client that is registered for a party.")
+        })
     }
 
     /// A follower that would not hear of deletions gets no personal data, unless the recipient's hub hears of withdrawals by event.
@@ -98,7 +111,7 @@ impl Hub {
     /// # Errors
     /// The store's.
     pub async fn followers(&self, scope: &Scope, sink: &'static str) -> Result<Vec<Follower>, Problem> {
-        let (tenant, behalf, all) = (scope.tenant.clone(), Behalf::of(scope), scope.is_operator());
+        let (tenant, behalf, all) = (scope.tenant.clone(), Behalf::of(scope, &self.governance()), scope.is_operator());
         let list = self.inner.store.read(move |r| followers_of(r, &tenant)).await?;
         Ok(list.into_iter().filter(|f| f.sink == sink && (all || (behalf != Behalf::Anonymous && f.on_behalf == behalf))).collect())
     }
@@ -168,19 +181,6 @@ impl Hub {
         }
         Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "withdrawals that wait for this subscription kept changing").help("Try again in a moment."))
     }
-}
-
-/// Whether what `scope` makes belongs to somebody whom a later call can be told apart from others.
-fn owned(scope: &Scope) -> Result<(), Problem> {
-    if Behalf::of(scope) != Behalf::Anonymous {
-        return Ok(());
-    }
-    Err(if scope.principal == waybill_model::Principal::Anonymous {
-        Problem::new(ProblemCode("unauthenticated"), 401, "Credentials are needed", "a subscription belongs to somebody whom the hub knows")
-    } else {
-        Problem::new(ProblemCode("no-recipient"), 403, "There is no recipient", "a subscription belongs to a party, and this caller acts for none")
-            .help("Subscribe as a client that is registered for a party.")
-    })
 }
 
 pub(crate) fn follower_key(tenant: &TenantId, id: &Iri) -> String {

@@ -3,7 +3,7 @@
 use crate::hub::Hub;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use waybill_gate::{Page, Released, Tally, View, VisibleDoc};
+use waybill_gate::{Page, Released, Tally, VisibleDoc};
 use waybill_model::{Iri, Problem, ProblemCode, Scope};
 use waybill_query::{Candidates, EntityQuery};
 use waybill_store::{Filter, StoreError};
@@ -74,7 +74,7 @@ impl Hub {
             .read(move |r| {
                 let mut tally = Tally::default();
                 let eyes = seen.eyes(r)?;
-                let filter = within_reach(r, &eyes, &query, filter_for(&seen, &query), &mut tally)?;
+                let filter = within_reach(r, &eyes, &types_of(&query), filter_for(&eyes, &query), &mut tally)?;
                 let (mut page, mut total, mut failed) = (Vec::new(), 0u64, None);
                 r.candidates(&tenant, &filter, None, |doc| {
                     match eyes.mask(&doc, &mut tally) {
@@ -178,7 +178,7 @@ pub(crate) fn fits(query: &EntityQuery, doc: &waybill_model::EntityDoc) -> bool 
 
 /// The indexes may answer only what they answer as the recipient would see it: a condition on a stored value counts only where she
 /// sees the stored value; elsewhere it is left to the filter behind the mask.
-pub(crate) fn filter_for(view: &View, query: &EntityQuery) -> Filter {
+pub(crate) fn filter_for(view: &waybill_gate::Eyes<'_>, query: &EntityQuery) -> Filter {
     let types = types_of(query);
     let filter = lower(&query.candidates(), &|name| view.sees_stored_value(&types, name));
     if view.scope().is_operator() { filter } else { or_several_types(filter) }
@@ -186,10 +186,9 @@ pub(crate) fn filter_for(view: &View, query: &EntityQuery) -> Filter {
 
 /// Of large stores of personal data, only what somebody granted the caller anything of is looked at. Of the rest it is known that it stays
 /// closed, and counted once.
-fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::Eyes<'_>, query: &EntityQuery, filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
-    let types = types_of(query);
+pub(crate) fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::Eyes<'_>, types: &[Iri], filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
     let tenant = &eyes.scope().tenant;
-    let Some(reach) = eyes.reach(&types)? else { return Ok(filter) };
+    let Some(reach) = eyes.reach(types)? else { return Ok(filter) };
     let all = Filter::Types(types.iter().map(ToString::to_string).collect());
     if !r.holds_more(tenant, &all, WALKED)? {
         return Ok(filter);

@@ -108,17 +108,20 @@ pub enum Behalf {
         recipient: PartyId,
         /// For what.
         purpose: Option<Iri>,
+        /// Under which negotiated agreement; nothing for one of the configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreement: Option<Iri>,
     },
     /// Nobody that is known.
     Anonymous,
 }
 
 impl Behalf {
-    /// What `scope` says.
-    pub fn of(scope: &Scope) -> Self {
+    /// What `scope` says. An agreement of the configuration is not kept: whose it is, the configuration says each time.
+    pub fn of(scope: &Scope, governance: &waybill_gate::Governance) -> Self {
         match (&scope.principal, &scope.recipient) {
             (Principal::Operator(_), None) => Self::Operator,
-            (_, Some(recipient)) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone() },
+            (_, Some(recipient)) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone(), agreement: scope.agreement.clone().filter(|_| governance.is_licensed(scope)) },
             _ => Self::Anonymous,
         }
     }
@@ -127,8 +130,8 @@ impl Behalf {
         let base = Scope::anonymous(tenant.clone());
         match self {
             Self::Operator => Scope { principal: Principal::Operator("follower".into()), ..base },
-            Self::Party { recipient, purpose } => {
-                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), ..base }
+            Self::Party { recipient, purpose, agreement } => {
+                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), agreement: agreement.clone(), ..base }
             }
             Self::Anonymous => base,
         }

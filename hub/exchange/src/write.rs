@@ -29,6 +29,10 @@ impl Hub {
     /// A 403 [`Problem`].
     pub fn may_write(&self, scope: &Scope) -> Result<(), Problem> {
         let governance = self.governance();
+        if governance.is_licensed(scope) {
+            // Whatever else is agreed with the same party: what is negotiated in a dataspace is about reading.
+            return Err(Problem::new(ProblemCode("write-not-agreed"), 403, "Not allowed to write", "a negotiated agreement lets nobody write here"));
+        }
         let allowed = scope.is_operator()
             || matches!(scope.principal, waybill_model::Principal::Hub)
             || scope.recipient.as_ref().is_some_and(|party| governance.agreements.iter().any(|a| a.write && a.recipient.as_ref() == Some(party)));

@@ -141,6 +141,7 @@ impl Gate {
             return Ok((entities, Receipt { recipient, ..Receipt::default() }));
         }
         standing::still(&mut batch, &view.scope().tenant, &docs);
+        standing::licensed(&mut batch, view);
         let needed = Tagger::needed(&docs, recipient.clone());
         let found = if needed.is_empty() {
             onward::Found::default()

@@ -30,6 +30,10 @@ pub enum Reason {
     NotForwardable,
     /// It came under an envelope that this hub does not have.
     UnknownEnvelope,
+    /// The caller asks under a negotiated agreement that is over, or is not for this caller, purpose or time.
+    LicenceOver,
+    /// It is not in the dataset that the caller's agreement is about.
+    NotInDataset,
 }
 
 impl Reason {
@@ -47,6 +51,8 @@ impl Reason {
             Self::Stale => "stale",
             Self::NotForwardable => "not-forwardable",
             Self::UnknownEnvelope => "unknown-envelope",
+            Self::LicenceOver => "licence-over",
+            Self::NotInDataset => "not-in-dataset",
         }
     }
 }

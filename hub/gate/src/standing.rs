@@ -1,7 +1,8 @@
 //! What a release stands on must still stand when it is committed: between looking and releasing, she may have withdrawn.
 
 use crate::inbound::{InboundEnvelope, State};
-use crate::view::{Right, VisibleDoc};
+use crate::licence::Licence;
+use crate::view::{Right, View, VisibleDoc};
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_consent::ConsentBook;
 use waybill_model::{EnvelopeHash, Iri, TenantId};
@@ -61,5 +62,20 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
             }
         }
         Ok(())
+    });
+}
+
+/// Makes `batch` fail with a conflict when the view asks under a licence that is over by then.
+pub(crate) fn licensed(batch: &mut Batch, view: &View) {
+    if !view.governance.is_licensed(view.scope()) {
+        return;
+    }
+    let scope = view.scope().clone();
+    batch.check(move |r| {
+        let id = scope.agreement.as_ref().map(Iri::as_str).unwrap_or_default();
+        match Licence::read(r, id)? {
+            Some(licence) if licence.is_for(&scope, r.now()) => Ok(()),
+            _ => Err(StoreError::conflict("licence")),
+        }
     });
 }

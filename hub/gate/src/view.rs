@@ -2,6 +2,7 @@
 
 use crate::governance::{Class, Governance};
 use crate::inbound::{self, InboundEnvelope};
+use crate::licence::Licence;
 use crate::reason::{Reason, Tally};
 use crate::transform;
 use crate::window::{Accumulator, WINDOW};
@@ -32,6 +33,8 @@ enum Kind {
     Operator,
     /// A party with an agreement.
     Party { open: bool },
+    /// A party under an agreement that was negotiated: the licence says what it may ask for, and is looked up with each look.
+    Licensed,
     /// Anybody else.
     Nobody,
 }
@@ -76,6 +79,8 @@ impl View {
     pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>) -> Self {
         let kind = if scope.is_operator() {
             Kind::Operator
+        } else if governance.is_licensed(scope) {
+            Kind::Licensed
         } else if scope.recipient.as_ref() == Some(&governance.party) {
             Kind::Party { open: true }
         } else {
@@ -99,17 +104,6 @@ impl View {
         self.now
     }
 
-    /// Whether a filter on the stored value of the Attribute `name` tells the same as one on what this recipient sees: only then
-    /// may an index answer for it. True for the operator, and for Attributes that are open for these types; an entity that has a type
-    /// besides may not be, so those of several types are looked at in any case.
-    pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
-        match self.kind {
-            Kind::Operator => true,
-            Kind::Party { open: true } => self.governance.class_of(types.iter().map(Iri::as_str), name) == Class::Open && !types.is_empty(),
-            _ => false,
-        }
-    }
-
     /// See [`Governance::is_deaf`].
     pub fn is_deaf(&self, hears_deletions: bool) -> bool {
         self.governance.is_deaf(&self.scope, hears_deletions)
@@ -121,7 +115,13 @@ impl View {
     /// The store's.
     pub fn eyes<'a>(&'a self, reader: &'a Reader<'a>) -> Result<Eyes<'a>, StoreError> {
         let consents = self.book.view(reader).map_err(told)?;
-        Ok(Eyes { view: self, reader, consents })
+        let (mut kind, mut licence) = (self.kind, None);
+        if kind == Kind::Licensed {
+            let agreement = self.scope.agreement.as_ref().map(Iri::as_str).unwrap_or_default();
+            licence = Licence::read(reader, agreement)?.filter(|l| l.is_for(&self.scope, self.now));
+            kind = licence.as_ref().map_or(Kind::Nobody, |l| Kind::Party { open: l.open });
+        }
+        Ok(Eyes { view: self, reader, consents, kind, licence })
     }
 }
 
@@ -130,6 +130,8 @@ pub struct Eyes<'a> {
     view: &'a View,
     reader: &'a Reader<'a>,
     consents: ConsentView<'a>,
+    kind: Kind,
+    licence: Option<Licence>,
 }
 
 /// What the consent room could not read keeps everything closed: the whole answer fails.
@@ -148,6 +150,20 @@ impl std::ops::Deref for Eyes<'_> {
 }
 
 impl Eyes<'_> {
+    /// Whether a filter on the stored value of the Attribute `name` tells the same as one on what this recipient sees: only then
+    /// may an index answer for it. True for the operator, and for Attributes that are open for these types; an entity that has a type
+    /// besides may not be, so those of several types are looked at in any case.
+    pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
+        if self.licence.as_ref().is_some_and(|l| !l.shows(name)) {
+            return false;
+        }
+        match self.kind {
+            Kind::Operator => true,
+            Kind::Party { open: true } => self.governance.class_of(types.iter().map(Iri::as_str), name) == Class::Open && !types.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Where of the tenant's own entities of `types` anything can be visible at all, when that follows from whom the recipient has grants of:
     /// for a party, of types whose Attributes are all personal and that no other basis opens to it. What came from other hubs is beside it.
     ///
@@ -174,7 +190,11 @@ impl Eyes<'_> {
     pub fn mask(&self, doc: &EntityDoc, tally: &mut Tally) -> Result<Option<VisibleDoc>, StoreError> {
         tally.stale.clear();
         if self.kind == Kind::Nobody {
-            tally.note(Reason::NoAgreement, &[]);
+            tally.note(if self.view.kind == Kind::Licensed { Reason::LicenceOver } else { Reason::NoAgreement }, &[]);
+            return Ok(None);
+        }
+        if self.licence.as_ref().is_some_and(|l| !l.covers(doc)) {
+            tally.note(Reason::NotInDataset, &[]);
             return Ok(None);
         }
         if let Some(whole) = self.whole(doc) {
@@ -184,7 +204,7 @@ impl Eyes<'_> {
         let (mut rights, mut personal) = (Vec::with_capacity(doc.spans().len()), false);
         let mut expires_at: Option<DateTime> = None;
         for span in doc.spans() {
-            if span.expires_at.is_some_and(|at| at <= self.now) {
+            if span.expires_at.is_some_and(|at| at <= self.now) || self.licence.as_ref().is_some_and(|l| !l.shows(doc.name(span))) {
                 continue;
             }
             match self.decide(doc, span)? {
@@ -223,6 +243,9 @@ impl Eyes<'_> {
 
     /// The fast way for what needs no look inside: everything visible as it stands.
     fn whole(&self, doc: &EntityDoc) -> Option<VisibleDoc> {
+        if self.licence.as_ref().is_some_and(|l| !l.attributes.is_empty()) {
+            return None;
+        }
         if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
             return None;
         }

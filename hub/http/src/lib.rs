@@ -22,10 +22,11 @@ mod response;
 mod router;
 mod server;
 mod stall;
+pub mod strict;
 mod tls;
 
 pub use auth::{
-    Authenticator, Caller, Claims, Credential, DpopError, IssuerConfig, Proof, ProofExpectation, Registration, ReplayCache, ReplayError, Role,
+    Authenticator, Caller, Claims, Credential, DpopError, IssuerConfig, Proof, ProofExpectation, Registration, ReplayCache, ReplayError, ResolveToken, Role,
     StaticToken, Tenants, TokenError, TokenVerifier, VerifiedToken, VerifierConfig, WebIds, verify_proof,
 };
 pub use cidr::{Cidr, CidrError};

@@ -84,6 +84,7 @@ pub(crate) fn deadline(changing: bool) -> Problem {
 pub fn internal() -> Problem {
     Problem::new(INTERNAL, 500, "A fault in the hub", "the hub failed at this request; its log says more")
 }
-pub(crate) fn invalid_token(detail: impl Into<String>) -> Problem {
+/// A credential that was given and is not good.
+pub fn invalid_token(detail: impl Into<String>) -> Problem {
     Problem::new(INVALID_TOKEN, 401, "The credentials are not good", detail)
 }

@@ -42,6 +42,8 @@ pub enum Kind {
     Configuration,
     /// The store was put back from a backup.
     Restore,
+    /// Organisations agreed on terms, or an agreement or what runs under it moved on.
+    Agreement,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
             Self::KeyChange => "key-change",
             Self::Configuration => "configuration",
             Self::Restore => "restore",
+            Self::Agreement => "agreement",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::Portal;
 use crate::caller::{Who, iri_param, iri_query, listed, nothing, paging, tenant};
 use crate::grant::{ImportBody, read_end, read_grant};
-use crate::strict;
+use waybill_http::strict;
 use crate::view::{Changed, ConsentDetail};
 use serde_json::json;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! From what a caller sends to a version of a record and an event about it, with the evidence of how it came.
 
 use crate::caller::Who;
-use crate::strict;
+use waybill_http::strict;
 use crate::view::ConsentDetail;
 use serde::Deserialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use crate::Portal;
 use crate::admin::Listing;
 use crate::caller::{Who, listed, nothing};
-use crate::strict;
+use waybill_http::strict;
 use serde::Deserialize;
 use std::sync::Arc;
 use waybill_http::{Request, Response};

@@ -15,13 +15,11 @@ mod health;
 mod journal;
 mod keys;
 mod on_hub;
-mod strict;
 mod subjects;
 mod view;
 
 pub use admin::{Admin, Answer, Listing, Paging};
 pub use on_hub::{HubAdmin, Probe};
-pub use strict::read as read_strict;
 pub use view::{
     Bound, Changed, Check, Connection, ConsentDetail, ConsentSummary, DeadLetter, Erased, HeartbeatState, Holder, HolderReport, JournalLine,
     JournalVerdict, KeyState, Quarantined, WithdrawalReport,

@@ -2,7 +2,7 @@
 
 use crate::Portal;
 use crate::caller::{Who, coded, iri_param, iri_query, key_param, listed, nothing, paging, tenant};
-use crate::strict;
+use waybill_http::strict;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;

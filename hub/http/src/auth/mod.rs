@@ -17,6 +17,7 @@ use crate::forwarded::{is_loopback_host, is_proxied};
 use crate::problems;
 use http::{HeaderMap, Method, Uri, header};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokens::StaticTokens;
 use waybill_model::{DateTime, Iri, Principal, Problem};
@@ -31,7 +32,6 @@ pub(crate) struct CallFacts<'a> {
 }
 
 /// Whom the hub knows. The default knows nobody: every caller without credentials is anonymous, every credential is refused.
-#[derive(Debug)]
 pub struct Authenticator {
     /// Who calls without credentials, made once.
     anonymous: Caller,
@@ -39,8 +39,21 @@ pub struct Authenticator {
     tokens: StaticTokens,
     registrations: Vec<Registration>,
     verifier: Option<Arc<TokenVerifier>>,
+    resolver: Option<Arc<dyn ResolveToken>>,
     loopback_operator: bool,
     replay: Arc<ReplayCache>,
+}
+
+/// Knows tokens that the hub itself gave out, such as those of a dataspace transfer.
+pub trait ResolveToken: Send + Sync {
+    /// Whose token this is; nothing when it is none of these. A token that was good once is an error, not nothing.
+    fn resolve<'a>(&'a self, token: &'a str) -> Pin<Box<dyn Future<Output = Option<Result<Caller, Problem>>> + Send + 'a>>;
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").field("registrations", &self.registrations).field("loopback_operator", &self.loopback_operator).finish_non_exhaustive()
+    }
 }
 
 impl Default for Authenticator {
@@ -51,6 +64,7 @@ impl Default for Authenticator {
             tokens: StaticTokens::default(),
             registrations: Vec::new(),
             verifier: None,
+            resolver: None,
             loopback_operator: false,
             replay: Arc::default(),
         }
@@ -82,6 +96,12 @@ impl Authenticator {
         self.registrations = registrations;
         self
     }
+    /// The same, also knowing the tokens that `resolver` does.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn ResolveToken>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
     /// The same, taking a caller without credentials on the loopback socket as the operator. Only for a hub without a file that
     /// listens on loopback: a request that came through a proxy, or that a browser sent for a page of another site, is not taken so.
     #[must_use]
@@ -107,7 +127,13 @@ impl Authenticator {
             Presented::Nothing => Ok(self.anonymous.clone()),
             Presented::Bearer(token) => match self.tokens.find(token) {
                 Some(caller) => Ok(caller),
-                None => self.by_issuer(token, None, facts, now).await,
+                None => match &self.resolver {
+                    Some(resolver) => match resolver.resolve(token).await {
+                        Some(found) => found,
+                        None => self.by_issuer(token, None, facts, now).await,
+                    },
+                    None => self.by_issuer(token, None, facts, now).await,
+                },
             },
             Presented::Dpop(token) => {
                 let mut proofs = facts.headers.get_all("dpop").iter();
@@ -193,7 +219,8 @@ fn one_purpose(registration: &Registration, claims: &Claims) -> Result<Option<Ir
 fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
     let text = |value: &'_ http::HeaderValue| value.to_str().is_ok();
     let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
-    let mut others = headers.get_all("x-auth-token").iter();
+    // Clients of the Eclipse EDC's management interface say `X-Api-Key`.
+    let mut others = headers.get_all("x-auth-token").iter().chain(headers.get_all("x-api-key"));
     let (authorization, other) = (authorizations.next(), others.next());
     if authorizations.next().is_some() || others.next().is_some() || (authorization.is_some() && other.is_some()) {
         return Err(problems::invalid_token("more than one credential was given"));
@@ -212,6 +239,9 @@ fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
             Presented::Bearer(token)
         } else if scheme.eq_ignore_ascii_case("dpop") {
             Presented::Dpop(token)
+        } else if token.is_empty() && scheme.matches('.').count() == 2 {
+            // Connectors of a dataspace hand tokens on as they were given them: without a scheme.
+            Presented::Bearer(scheme)
         } else {
             return Err(problems::invalid_token("only the schemes Bearer and DPoP are taken"));
         }

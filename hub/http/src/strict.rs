@@ -1,10 +1,11 @@
 //! Reading a body strictly: JSON, no member twice, none that is not known.
 
-use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use crate::problems;
+use crate::request::Request;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
-use waybill_http::{Request, problems};
 use waybill_model::{Problem, ProblemCode};
 
 /// The body as a `T`, which should refuse unknown members itself.
@@ -19,7 +20,7 @@ pub fn read<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
 }
 
 /// The same, where no body at all means the default.
-pub(crate) fn read_or_default<T: DeserializeOwned + Default>(request: &Request) -> Result<T, Problem> {
+pub fn read_or_default<T: DeserializeOwned + Default>(request: &Request) -> Result<T, Problem> {
     if request.body.is_empty() { Ok(T::default()) } else { read(request) }
 }
 
@@ -27,7 +28,7 @@ pub(crate) fn read_or_default<T: DeserializeOwned + Default>(request: &Request) 
 ///
 /// # Errors
 /// 400 naming `place`.
-pub(crate) fn object(text: &[u8], place: &str) -> Result<(), Problem> {
+pub fn object(text: &[u8], place: &str) -> Result<(), Problem> {
     match text.iter().find(|b| !b.is_ascii_whitespace()) {
         Some(b'{') => Ok(()),
         _ => Err(Problem::new(problems::BAD_JSON, 400, "The body is not what is expected here", "an object is expected").at(place)),
@@ -38,7 +39,7 @@ pub(crate) fn object(text: &[u8], place: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// 400 with line and column.
-pub(crate) fn once(text: &[u8]) -> Result<(), Problem> {
+pub fn once(text: &[u8]) -> Result<(), Problem> {
     match serde_json::from_slice::<Once>(text) {
         Ok(Once) => Ok(()),
         Err(e) => {

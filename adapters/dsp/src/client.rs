@@ -1,0 +1,233 @@
+//! Saying what is to be said: each pending message is sent until the other side took it or refused it for good.
+
+use crate::config::Participant;
+use crate::connector::Connector;
+use crate::fault::Fault;
+use crate::process::{Negotiation, Transfer};
+use crate::vocab::CONTEXT;
+use serde_json::{Value, json};
+use std::time::Duration;
+use waybill_http::{CallErrorKind, InResponse, OutRequest, header};
+
+/// The longest rest between two attempts, in microseconds.
+const REST: i64 = 30_000_000;
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+/// The largest page of a catalogue, in bytes, and the most pages.
+const MAX_CATALOG: usize = 16 << 20;
+const MAX_PAGES: usize = 1000;
+/// How many attempts a 404 is given: the other side may not have written down yet what it answered.
+const UNKNOWN_TRIES: u32 = 8;
+/// How long the worker rests when nothing rings. The clock may be moved by hand.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Between two looks at running transfers.
+const TEND_REST: Duration = Duration::from_millis(100);
+/// The same when nothing was changed: an end that comes by the clock.
+const TEND_ANYWAY: Duration = Duration::from_secs(1);
+
+/// The rest after `attempts` failed ones, in microseconds.
+pub(crate) fn rest(attempts: u32) -> i64 {
+    (200_000i64 << attempts.min(8)).min(REST)
+}
+
+/// What became of one attempt.
+enum Sent {
+    Taken(Value),
+    Failed { why: String, again: bool },
+}
+
+impl Connector {
+    /// Sends what is due, for ever.
+    pub async fn run(self) {
+        loop {
+            match self.send_due().await {
+                Ok(0) => {}
+                Ok(_) => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Err(fault) => tracing::warn!(code = fault.code, "messages are not sent: {}", fault.detail),
+            }
+            tokio::select! {
+                () = self.0.bell.notified() => {}
+                () = tokio::time::sleep(NAP) => {}
+            }
+        }
+    }
+
+    /// Looks at running transfers whenever something in the hub changed, and now and then because time passes, for ever.
+    pub async fn watch(self) {
+        loop {
+            if let Err(fault) = self.tend().await {
+                tracing::warn!(code = fault.code, "transfers are not looked after: {}", fault.detail);
+            }
+            let ledger = self.transfers();
+            tokio::select! {
+                () = ledger.rung() => tokio::time::sleep(TEND_REST).await,
+                () = tokio::time::sleep(TEND_ANYWAY) => {}
+            }
+        }
+    }
+
+    /// Starts sending what is due. Answers how many messages that were.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn send_due(&self) -> Result<usize, Fault> {
+        let room = self.config().limits.at_once.saturating_sub(self.flights().len());
+        if room == 0 {
+            return Ok(0);
+        }
+        let mut started = 0;
+        for entry in self.negotiations().due::<Negotiation>(room * 2).await? {
+            let Some(pending) = entry.state.talk.pending.clone() else { continue };
+            if started >= room || !self.flights().insert(entry.id.clone()) {
+                continue;
+            }
+            started += 1;
+            let this = self.clone();
+            tokio::spawn(async move {
+                let talk = &entry.state.talk;
+                let done = match this.post(&talk.participant, &talk.address, &pending.path, &pending.body, pending.attempts).await {
+                    Sent::Taken(answer) => this.negotiation_taken(&entry.id, pending.number, &answer).await,
+                    Sent::Failed { why, again } => this.negotiation_failed(&entry.id, pending.number, &why, again).await,
+                };
+                this.landed(&entry.id, done);
+            });
+        }
+        for entry in self.transfers().due::<Transfer>(room * 2).await? {
+            let Some(pending) = entry.state.talk.pending.clone() else { continue };
+            if started >= room || !self.flights().insert(entry.id.clone()) {
+                continue;
+            }
+            started += 1;
+            let this = self.clone();
+            tokio::spawn(async move {
+                let talk = &entry.state.talk;
+                let done = match this.post(&talk.participant, &talk.address, &pending.path, &pending.body, pending.attempts).await {
+                    Sent::Taken(answer) => this.transfer_taken(&entry.id, pending.number, &answer).await,
+                    Sent::Failed { why, again } => this.transfer_failed(&entry.id, pending.number, &why, again).await,
+                };
+                this.landed(&entry.id, done);
+            });
+        }
+        Ok(started)
+    }
+
+    fn landed(&self, id: &str, done: Result<(), Fault>) {
+        if let Err(fault) = done {
+            tracing::warn!(code = fault.code, "the outcome of a message is not noted: {}", fault.detail);
+        }
+        self.flights().remove(id);
+        self.0.bell.notify_one();
+    }
+
+    /// The catalogue of another connector, all pages of it in one.
+    ///
+    /// # Errors
+    /// 502 when it cannot be had, or is no catalogue.
+    pub async fn fetch_catalog(&self, who: &Participant, address: &str) -> Result<Value, Fault> {
+        let mut url = format!("{}/catalog/request", address.trim_end_matches('/'));
+        let mut whole: Option<Value> = None;
+        for _ in 0..MAX_PAGES {
+            let request = OutRequest::post(&url, "application/json", json!({"@context": [CONTEXT], "@type": "CatalogRequestMessage"}).to_string());
+            let answer = self.ask(who, request).await?;
+            let next = answer.headers.get_all(header::LINK).iter().filter_map(|v| v.to_str().ok()).find_map(next_page);
+            let page: Value = answer.json().map_err(|e| bad_gateway(&e.to_string()))?;
+            if page["@type"] != "Catalog" {
+                return Err(bad_gateway("the answer is no Catalog"));
+            }
+            match &mut whole {
+                None => whole = Some(page),
+                Some(all) => {
+                    let more = page["dataset"].as_array().cloned().unwrap_or_default();
+                    match all["dataset"].as_array_mut() {
+                        Some(list) => list.extend(more),
+                        None => all["dataset"] = more.into(),
+                    }
+                }
+            }
+            match next {
+                // A page elsewhere would be asked with this participant's credentials.
+                Some(next) if who.address.is_none() || who.owns(&next) => url = next,
+                _ => break,
+            }
+        }
+        whole.ok_or_else(|| bad_gateway("there was no answer"))
+    }
+
+    /// One dataset of another connector.
+    ///
+    /// # Errors
+    /// 502 when it cannot be had.
+    pub async fn fetch_dataset(&self, who: &Participant, address: &str, id: &str) -> Result<Value, Fault> {
+        let url = format!("{}/catalog/datasets/{}", address.trim_end_matches('/'), crate::connector::segment(id));
+        self.ask(who, OutRequest::get(url)).await?.json().map_err(|e| bad_gateway(&e.to_string()))
+    }
+
+    async fn ask(&self, who: &Participant, request: OutRequest) -> Result<InResponse, Fault> {
+        if who.address.is_some() && !who.owns(&request.url) {
+            return Err(Fault::bad("/counterPartyAddress", "it is not at the connector that this participant is registered with"));
+        }
+        let request = request.deadline(DEADLINE).max_response(MAX_CATALOG).template("dsp catalog");
+        let request = self.identity().show(request, &self.config(), who);
+        let answer = self.0.client.send(request).await.map_err(|e| bad_gateway(&e.to_string()))?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let told = answer.json::<Value>().ok().map(|body| said(&body)).unwrap_or_default();
+        Err(bad_gateway(&format!("status {}{told}", answer.status.as_u16())))
+    }
+
+    async fn post(&self, participant: &str, address: &str, path: &str, body: &Value, attempts: u32) -> Sent {
+        let config = self.config();
+        let Some(who) = config.participant(participant) else {
+            return Sent::Failed { why: "the participant is not configured any more".into(), again: true };
+        };
+        let url = format!("{}/{path}", address.trim_end_matches('/'));
+        let mut request = OutRequest::post(&url, "application/json", body.to_string()).deadline(DEADLINE).max_response(MAX_ANSWER).template("dsp");
+        // Credentials go to the connector that the participant is registered with, and nowhere else.
+        if who.address.is_none() || who.owns(&url) {
+            request = self.identity().show(request, &config, who);
+        }
+        match self.0.client.send(request).await {
+            Ok(answer) if answer.status.is_success() => {
+                let body = answer.json::<Value>().unwrap_or(Value::Null);
+                Sent::Taken(body)
+            }
+            Ok(answer) => {
+                let status = answer.status.as_u16();
+                let said = answer.json::<Value>().ok().map(|body| said(&body)).unwrap_or_default();
+                let again = matches!(status, 408 | 425 | 429 | 500..=599) || (matches!(status, 401 | 403 | 404) && attempts < UNKNOWN_TRIES);
+                Sent::Failed { why: format!("status {status}{said}"), again }
+            }
+            Err(error) => {
+                let for_good = matches!(error.kind, CallErrorKind::BadAddress | CallErrorKind::RefusedAddress | CallErrorKind::Redirect);
+                Sent::Failed { why: error.to_string(), again: !for_good }
+            }
+        }
+    }
+}
+
+fn bad_gateway(detail: &str) -> Fault {
+    Fault::new(502, "counterpart-failed", "", format!("the other connector: {detail}"))
+}
+
+/// The address of the next page, when a `Link` header's value has it.
+fn next_page(link: &str) -> Option<String> {
+    link.split(',').find_map(|part| {
+        let (address, rest) = part.trim().strip_prefix('<')?.split_once('>')?;
+        let next = rest.split(';').any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next"));
+        next.then(|| address.to_owned())
+    })
+}
+
+/// Code and reasons of an error body, for people.
+fn said(body: &Value) -> String {
+    let code = body.get("code").map(|c| c.as_str().map_or_else(|| c.to_string(), str::to_owned)).unwrap_or_default();
+    let reason = body.get("reason").and_then(Value::as_array).map(|r| crate::negotiation::words(r)).unwrap_or_default();
+    format!(": {code} {reason}").chars().take(500).collect()
+}

@@ -1,0 +1,153 @@
+//! What the configuration says of the connector: who it is, whom it knows, what it offers.
+
+use crate::machine::Role;
+use crate::vocab::Format;
+use std::sync::Arc;
+use waybill_http::Auth;
+use waybill_model::{DateTime, Iri, PartyId};
+
+/// The connector.
+#[derive(Debug, Clone)]
+pub struct DspConfig {
+    /// This hub's participant identifier in the dataspace.
+    pub participant: String,
+    /// The public base URL of the hub, without a slash at its end.
+    pub base_url: String,
+    /// The connectors it deals with.
+    pub participants: Vec<Arc<Participant>>,
+    /// What it offers.
+    pub offers: Vec<Arc<Offering>>,
+    /// Scripts and agreements of a conformance run; nothing otherwise.
+    pub conformance: Option<Conformance>,
+    /// Times and limits.
+    pub limits: Limits,
+}
+
+/// Times and limits of the connector.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For how many seconds a token of the data plane is good.
+    pub token_seconds: i64,
+    /// After how many seconds without an answer a process is given up.
+    pub give_up_seconds: i64,
+    /// How many messages are under way at once.
+    pub at_once: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { token_seconds: 300, give_up_seconds: 3600, at_once: 64 }
+    }
+}
+
+/// Another connector.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// Its participant identifier, as messages and agreements name it.
+    pub id: String,
+    /// The party that consents name as controller or recipient.
+    pub party: PartyId,
+    /// The base address of its connector, with the version's path; nothing when it only calls here.
+    pub address: Option<String>,
+    /// How this hub shows itself there.
+    pub auth: Auth,
+    /// Whether it enforces consent itself, as another hub does.
+    pub enforcing: bool,
+}
+
+impl Participant {
+    /// Whether `url` lies at its connector.
+    pub fn owns(&self, url: &str) -> bool {
+        let origin = |u: &str| u.split_once("://").map(|(scheme, rest)| format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default()));
+        self.address.as_deref().is_some_and(|own| origin(own) == origin(url))
+    }
+}
+
+/// A dataset on offer: a route of the hub for some purposes.
+#[derive(Debug, Clone)]
+pub struct Offering {
+    /// The dataset's identifier.
+    pub dataset: String,
+    /// A title for people.
+    pub title: Option<String>,
+    /// The expanded types of its entities.
+    pub types: Vec<Iri>,
+    /// Its entities, when they are named.
+    pub ids: Vec<Iri>,
+    /// Its Attributes; empty for all.
+    pub attributes: Vec<Iri>,
+    /// Whether it is about persons.
+    pub personal: bool,
+    /// For what it is offered: one ODRL offer each. Without one, a single offer without a purpose.
+    pub purposes: Vec<Iri>,
+    /// The participants that see it; empty for every one that is known.
+    pub to: Vec<String>,
+    /// How it can be had.
+    pub formats: Vec<Format>,
+    /// Until when an agreement lasts.
+    pub until: Option<DateTime>,
+    /// Whether a consumer must be one that enforces consent itself.
+    pub needs_enforcing: bool,
+    /// How negotiations over it are led.
+    pub strategy: Strategy,
+    /// The offer's identifier where it must be a certain one.
+    pub offer_id: Option<String>,
+}
+
+/// How a process is led.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Strategy {
+    /// The hub answers by itself.
+    #[default]
+    Automatic,
+    /// A person answers, by command or interface.
+    Manual,
+    /// Each entry `STATE:act` once, in order; for conformance runs.
+    Scripted(Vec<String>),
+}
+
+/// What a conformance run needs beside. Only on loopback.
+#[derive(Debug, Clone, Default)]
+pub struct Conformance {
+    /// Scripts of negotiations as consumer, by dataset.
+    pub negotiations: Vec<(String, Vec<String>)>,
+    /// Scripts of transfers in either role, by agreement.
+    pub transfers: Vec<(String, Vec<String>)>,
+    /// Agreements that exist from the start.
+    pub agreements: Vec<Seed>,
+    /// Milliseconds before each scripted message.
+    pub delay_ms: i64,
+}
+
+/// An agreement that exists from the start.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// Its identifier.
+    pub id: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The other side.
+    pub participant: String,
+    /// The part this hub plays.
+    pub role: Role,
+}
+
+impl DspConfig {
+    /// The participant `id`.
+    pub fn participant(&self, id: &str) -> Option<&Arc<Participant>> {
+        self.participants.iter().find(|p| p.id == id)
+    }
+    /// The participant whose connector is at `address`.
+    pub fn at(&self, address: &str) -> Option<&Arc<Participant>> {
+        let trimmed = address.trim_end_matches('/');
+        self.participants.iter().find(|p| p.address.as_deref().is_some_and(|a| a.trim_end_matches('/') == trimmed))
+    }
+    /// The offering `dataset`.
+    pub fn offering(&self, dataset: &str) -> Option<&Arc<Offering>> {
+        self.offers.iter().find(|o| o.dataset == dataset)
+    }
+    /// The address that counterparts call.
+    pub fn address(&self) -> String {
+        format!("{}{}", self.base_url, crate::server::PATH)
+    }
+}

@@ -1,0 +1,42 @@
+//! Dataspace Protocol 2025-1: the hub as connector, provider and consumer, control plane and data plane.
+//!
+//! What the hub has is offered as datasets; a negotiated agreement is the licence between organisations, and each request under it is
+//! decided anew by the gate. State machines are tables ([`negotiation_next`], [`transfer_next`]); processes are rows of the exchange's
+//! ledger with what is still to be said in them, so that none is lost or agreed twice.
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod client;
+mod config;
+mod conformance;
+mod connector;
+mod decode;
+mod encode;
+mod fault;
+mod flow;
+mod health;
+mod identity;
+mod machine;
+mod manage;
+mod negotiation;
+mod ns;
+mod plane;
+mod process;
+mod server;
+mod transfer;
+mod vocab;
+
+pub use config::{Conformance, DspConfig, Limits, Offering, Participant, Seed, Strategy};
+pub use conformance::routes as conformance_routes;
+pub use connector::Connector;
+pub use decode::{DataAddress, Message, policy as check_policy, of as read_message};
+pub use fault::{ErrorKind, Fault};
+pub use flow::Feed;
+pub use health::DspHealth;
+pub use identity::{Identity, MockIdentity, OAuthIdentity, StaticIdentity};
+pub use machine::{NegotiationMessage, NegotiationState, Role, TransferMessage, TransferState, negotiation as negotiation_next, transfer as transfer_next};
+pub use manage::routes as management_routes;
+pub use plane::Tokens;
+pub use process::{Agreed, Failure, Negotiation, Proposal, Transfer};
+pub use server::{PATH, routes};
+pub use vocab::{CONTEXT, Format, VERSION};

@@ -1,0 +1,107 @@
+//! The connector, put together from the configuration.
+
+use crate::config::Config;
+use crate::config::dataspace::{Dataspace, IdentityKind};
+use std::sync::Arc;
+use waybill_dsp::{Conformance, Connector, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
+use waybill_exchange::Hub;
+use waybill_http::{Client, Router, TokenVerifier};
+use waybill_model::{Problem, ProblemCode};
+
+/// The connector and its routes; nothing without a `[dataspace]`.
+///
+/// # Errors
+/// When the configuration would leave the door open.
+pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, verifier: Option<Arc<TokenVerifier>>) -> Result<Option<(Connector, Router)>, Problem> {
+    let Some(space) = &config.dataspace else { return Ok(None) };
+    let (settings, identity) = settings(config, space, base_url, verifier)?;
+    let connector = Connector::new(hub.clone(), client.clone(), settings, identity, |feed| {
+        waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
+    });
+    let mut router = waybill_dsp::routes(&connector).merge(waybill_dsp::management_routes(&connector));
+    if connector.config().conformance.is_some() {
+        router = router.merge(waybill_dsp::conformance_routes(&connector));
+    }
+    Ok(Some((connector, router)))
+}
+
+/// What the connector is to know.
+///
+/// # Errors
+/// As [`connect`].
+pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Option<Arc<TokenVerifier>>) -> Result<(DspConfig, Arc<dyn Identity>), Problem> {
+    let loopback = config.hub.listen.ip().is_loopback();
+    // Lint says so too; this holds for a configuration that nobody linted.
+    if !loopback && (space.identity == IdentityKind::Mock || space.conformance.is_some()) {
+        return Err(Problem::new(ProblemCode("identity-mock"), 422, "The connector does not start", "the mock identity and conformance runs are for loopback only"));
+    }
+    let identity: Arc<dyn Identity> = match (space.identity, verifier) {
+        (IdentityKind::Mock, _) => Arc::new(MockIdentity),
+        (IdentityKind::OAuth2, Some(verifier)) => {
+            let clients = space.participants.iter().filter_map(|p| p.client.clone().map(|(issuer, client)| (issuer, client, p.id.clone())));
+            Arc::new(OAuthIdentity::new(verifier, clients.collect()))
+        }
+        _ => Arc::new(StaticIdentity::new(space.participants.iter().filter_map(|p| p.token.as_ref().map(|t| (p.id.clone(), t.expose().to_owned()))))),
+    };
+    let participants = space.participants.iter().map(|p| {
+        Arc::new(Participant {
+            id: p.id.clone(),
+            party: p.party.clone(),
+            address: p.url.as_deref().map(|u| u.trim_end_matches('/').to_owned()),
+            auth: super::assemble::auth(&p.sign_in),
+            enforcing: p.enforcing,
+        })
+    });
+    let offers = space.offers.iter().filter_map(|offer| {
+        let route = config.routes.iter().find(|r| Some(&r.name) == offer.route.as_ref().map(|(_, n)| n))?;
+        let to = offer.participants.iter().filter_map(|(_, name)| space.participants.iter().find(|p| p.name == *name)).map(|p| p.id.clone()).collect();
+        Some(Arc::new(Offering {
+            dataset: offer.dataset.clone(),
+            title: offer.title.clone(),
+            types: route.select.types.clone(),
+            ids: route.select.ids.clone(),
+            attributes: route.attributes.iter().filter(|a| a.transform != crate::config::model::Transform::Drop).map(|a| a.name.clone()).collect(),
+            personal: route.personal,
+            purposes: offer.purposes.iter().map(|(_, p)| p.clone()).collect(),
+            to,
+            formats: offer.formats.clone(),
+            until: offer.until,
+            needs_enforcing: offer.needs_enforcing,
+            strategy: match (&offer.script, offer.manual) {
+                (Some(script), _) => Strategy::Scripted(script.clone()),
+                (None, true) => Strategy::Manual,
+                (None, false) => Strategy::Automatic,
+            },
+            offer_id: offer.offer_id.clone(),
+        }))
+    });
+    let conformance = space.conformance.as_ref().map(|run| Conformance {
+        negotiations: run.negotiations.clone(),
+        transfers: run.transfers.clone(),
+        agreements: run
+            .agreements
+            .iter()
+            .map(|(id, dataset, participant, consumer)| Seed {
+                id: id.clone(),
+                dataset: dataset.clone(),
+                participant: participant.clone(),
+                role: if *consumer { Role::Consumer } else { Role::Provider },
+            })
+            .collect(),
+        delay_ms: i64::try_from(run.delay_ms).unwrap_or(500),
+    });
+    let limits = Limits {
+        token_seconds: i64::try_from(space.token).unwrap_or(300),
+        give_up_seconds: i64::try_from(space.give_up).unwrap_or(3600),
+        ..Limits::default()
+    };
+    let settings = DspConfig {
+        participant: space.participant.clone(),
+        base_url: base_url.to_owned(),
+        participants: participants.collect(),
+        offers: offers.collect(),
+        conformance,
+        limits,
+    };
+    Ok((settings, identity))
+}
