@@ -388,6 +388,8 @@ const ALL: &[Code] = &[
         "The message says which part. Leave it out or say it in another way: a part that were ignored would be a rule that is not kept."),
     code("policy-not-odrl", "The document is no ODRL policy",
         "A policy is an ODRL Set, Offer or Agreement in JSON-LD."),
+    code("policy-not-understood", "An offer is not understood",
+        "An offer or agreement of a dataspace names something that the hub does not enforce. The message names it; offer again without it."),
     code("policy-other-profile", "A policy is written under another profile",
         "A profile changes what terms mean. The hub does not guess: the policy gives nothing."),
     code("policy-unknown-context", "A policy uses an @context the hub does not know",

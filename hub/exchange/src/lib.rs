@@ -44,7 +44,7 @@ pub use hub::Hub;
 pub use process::{Entry, Ledger, ProcessRecord, Step, alias as process_alias};
 pub use read::MAX_LIMIT;
 pub use rows::{Behalf, Delivery, Follower, FollowerStatus, Quarantined};
+pub use terms::{OfferComparison, check_offer, compare_offers};
 pub use withdraw::{HolderProgress, Progress, Withdrawal};
-pub use terms::{OfferComparison, compare_offers};
 pub use work::Workers;
 pub use write::Change;

@@ -29,14 +29,7 @@ const KNOWN_PROFILES: &[&str] = &[
 /// # Errors
 /// Every fault: an operand, action, purpose or profile that is not known; an operator that does not fit its operand; a top purpose; too much.
 pub fn compile(policy: &Policy, profile: &Profile) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut check = Maker::new(profile, policy, false);
-    check.limits(policy);
-    if check.faults.is_empty() {
-        check.policy(policy);
-    }
-    if !check.faults.is_empty() {
-        return Err(check.faults);
-    }
+    check(policy, profile, false)?;
     let mut maker = Maker::new(profile, policy, true);
     maker.policy(policy);
     let code = Code {
@@ -50,10 +43,31 @@ pub fn compile(policy: &Policy, profile: &Profile) -> Result<Compiled, Vec<Diagn
     Ok(Compiled { profile: profile.clone(), code: profile.share(code), words: maker.words.into(), times: maker.times.into(), uid, version: policy.purpose_version })
 }
 
+/// Whether a proposal is understood: all that [`compile`] asks, except what only the agreement has to name, which are the target of a
+/// permission and the uid of a duty. Nothing of it is remembered.
+///
+/// # Errors
+/// As [`compile`].
+pub fn understood(policy: &Policy, profile: &Profile) -> Result<(), Vec<Diagnostic>> {
+    check(policy, profile, true)
+}
+
+fn check(policy: &Policy, profile: &Profile, proposal: bool) -> Result<(), Vec<Diagnostic>> {
+    let mut check = Maker::new(profile, policy, false);
+    check.proposal = proposal;
+    check.limits(policy);
+    if check.faults.is_empty() {
+        check.policy(policy);
+    }
+    if check.faults.is_empty() { Ok(()) } else { Err(check.faults) }
+}
+
 struct Maker<'p> {
     profile: &'p Profile,
     /// Whether names are remembered. A policy that is refused leaves nothing behind in the table of names.
     keep: bool,
+    /// Whether what an agreement adds may be missing.
+    proposal: bool,
     version: u32,
     faults: Vec<Diagnostic>,
     words: Vec<u32>,
@@ -68,6 +82,7 @@ impl<'p> Maker<'p> {
         Self {
             profile,
             keep,
+            proposal: false,
             version: policy.purpose_version,
             faults: Vec::new(),
             words: Vec::new(),
@@ -150,7 +165,7 @@ impl<'p> Maker<'p> {
             if rule.actions.is_empty() {
                 self.fault("policy-missing-action", at, "the permission does not say what may be done", "Name the action.");
             }
-            if rule.targets.is_empty() {
+            if rule.targets.is_empty() && !self.proposal {
                 self.fault("policy-missing-target", at, "the permission does not say with what", "Name the target.");
             }
         }
@@ -201,7 +216,7 @@ impl<'p> Maker<'p> {
     }
 
     fn duty(&mut self, duty: &Rule, obligation: bool, at: &str) {
-        if duty.uid.is_none() {
+        if duty.uid.is_none() && !self.proposal {
             self.fault("policy-duty-without-uid", at, "nobody could report that this was done", "Give the duty a uid.");
         }
         let uid = self.label(duty.uid.as_deref());

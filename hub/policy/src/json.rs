@@ -49,6 +49,34 @@ pub(crate) fn read(text: &[u8]) -> Result<Json, Diagnostic> {
     })
 }
 
+/// The same from a value that somebody else parsed, within the same limits.
+pub(crate) fn from_value(value: &serde_json::Value) -> Result<Json, Diagnostic> {
+    copy(value, 0, &Cell::new(MAX_JSON_NODES), &Cell::new(MAX_TEXT)).ok_or_else(|| {
+        Diagnostic::new("policy-too-large", "/", "the policy has too many values, too long a text, or nests more than 64 deep", "Split the policy, or shorten its lists.")
+    })
+}
+
+fn copy(value: &serde_json::Value, depth: usize, nodes: &Cell<usize>, bytes: &Cell<usize>) -> Option<Json> {
+    if depth > MAX_JSON_DEPTH {
+        return None;
+    }
+    nodes.set(nodes.get().checked_sub(1)?);
+    let text = |t: &str| {
+        bytes.set(bytes.get().checked_sub(t.len())?);
+        Some(t.to_owned())
+    };
+    Some(match value {
+        serde_json::Value::Null => Json::Null,
+        serde_json::Value::Bool(b) => Json::Bool(*b),
+        serde_json::Value::Number(n) => Json::Number(n.clone()),
+        serde_json::Value::String(t) => Json::Text(text(t)?),
+        serde_json::Value::Array(items) => Json::List(items.iter().map(|i| copy(i, depth + 1, nodes, bytes)).collect::<Option<_>>()?),
+        serde_json::Value::Object(members) => {
+            Json::Object(members.iter().map(|(k, v)| Some((text(k)?, copy(v, depth + 1, nodes, bytes)?))).collect::<Option<_>>()?)
+        }
+    })
+}
+
 struct Seed<'c> {
     left: &'c Cell<usize>,
     depth: usize,

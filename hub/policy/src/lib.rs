@@ -7,6 +7,7 @@
 mod ast;
 pub mod bench_support;
 mod code;
+mod compare;
 mod compile;
 mod diagnostic;
 mod dpv;
@@ -35,12 +36,13 @@ pub const PURPOSE_DOCUMENT: &str = include_str!("../../../schemas/vocabulary/pur
 
 pub use ast::{Action, Asset, Atom, Combine, Conflict, Constraint, Logic, Operator, Party, Policy, PolicyKind, Rule, Value};
 pub use code::{Compiled, RuleKind};
-pub use compile::{MAX_CONDITIONS, MAX_DUTIES, MAX_RULES, compile};
+pub use compare::{Change, Comparison, MAX_COMPARED, Part, compare};
+pub use compile::{MAX_CONDITIONS, MAX_DUTIES, MAX_RULES, compile, understood};
 pub use diagnostic::Diagnostic;
 pub use eval::{Decision, Obligation};
 pub use explain::{Cause, Explanation, Reason, RuleReport};
 pub use json::{MAX_JSON_DEPTH, MAX_JSON_NODES, MAX_TEXT};
-pub use parse::{MAX_CONSTRAINT_DEPTH, parse};
+pub use parse::{MAX_CONSTRAINT_DEPTH, parse, read_offer};
 pub use profile::Profile;
 pub use purposes::{Purpose, Purposes, WAYBILL_PURPOSE};
 pub use request::{DutyState, Member, Request, Resolved, Target};

@@ -6,6 +6,7 @@ use crate::json::{self, Json};
 use crate::names::{Name, Names};
 use crate::vocab::ODRL;
 use std::collections::HashSet;
+use waybill_model::Iri;
 
 /// How deep conditions may nest.
 pub const MAX_CONSTRAINT_DEPTH: usize = 24;
@@ -20,13 +21,33 @@ const HELP_TERM: &str = "Leave the member out: a policy with a part that is not 
 /// Every fault found: text over 1 MiB, nested too deeply, a member twice, an unknown context, member, operator or kind, a name that is no IRI.
 pub fn parse(text: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
     let root = json::read(text).map_err(|d| vec![d])?;
-    let mut reader = Reader { names: Names::default(), faults: Vec::new() };
+    let mut reader = Reader { names: Names::default(), faults: Vec::new(), dataspace: false };
     let policy = reader.policy(&root);
-    match policy {
-        Some(policy) if reader.faults.is_empty() => Ok(policy),
-        _ if reader.faults.is_empty() => Err(vec![Diagnostic::new("policy-not-odrl", "/", "this is not a policy", HELP_FORM)]),
-        _ => Err(reader.faults),
+    reader.done(policy)
+}
+
+/// Reads an offer or agreement out of a message of the Dataspace Protocol (2025-1, `contract-schema.json`).
+///
+/// It is read as [`parse`] reads a policy, with what the protocol has differently: it is an `Offer` or an `Agreement` and says so, it
+/// permits or prohibits something, and its own name, target and parties (as they stand on the policy, never on a rule) are identifiers
+/// that need not be IRIs. A bare name of a left operand or action means ODRL's, as in the protocol's examples. The value was parsed by
+/// the caller, so a member that stood twice in the text cannot be seen here any more.
+///
+/// # Errors
+/// Every fault found, as [`parse`].
+pub fn read_offer(offer: &serde_json::Value) -> Result<Policy, Vec<Diagnostic>> {
+    let root = json::from_value(offer).map_err(|d| vec![d])?;
+    let mut reader = Reader { names: Names::default(), faults: Vec::new(), dataspace: true };
+    let policy = reader.policy(&root);
+    if let Some(policy) = &policy {
+        if policy.kind == PolicyKind::Set {
+            reader.fault("policy-unsupported-kind", "/@type", "this is neither an offer nor an agreement", "Say so with @type.");
+        }
+        if policy.permissions.is_empty() && policy.prohibitions.is_empty() {
+            reader.fault("policy-not-odrl", "", "it neither permits nor prohibits anything", "Name a permission or a prohibition.");
+        }
     }
+    reader.done(policy)
 }
 
 impl Policy {
@@ -37,11 +58,35 @@ impl Policy {
     pub fn parse(text: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         parse(text)
     }
+
+    /// The agreement that an offer becomes. The protocol gives rules no names, and a duty without one is never reported as done, so those
+    /// without get one from the policy's name and their place.
+    #[must_use]
+    pub fn into_agreement(mut self) -> Self {
+        self.kind = PolicyKind::Agreement;
+        let duties = |p: &Self| p.permissions.iter().flat_map(|r| &r.duties).chain(&p.obligations).filter_map(|d| d.uid.clone()).collect();
+        let mut taken: HashSet<String> = duties(&self);
+        let mut next = 0usize;
+        let all = self.permissions.iter_mut().flat_map(|r| &mut r.duties).chain(&mut self.obligations);
+        for duty in all.filter(|d| d.uid.is_none()) {
+            let name = loop {
+                next += 1;
+                let name = format!("{}#duty-{next}", self.uid);
+                if taken.insert(name.clone()) {
+                    break name;
+                }
+            };
+            duty.uid = Some(name);
+        }
+        self
+    }
 }
 
 struct Reader {
     names: Names,
     faults: Vec<Diagnostic>,
+    /// Whether this is the shape of the Dataspace Protocol.
+    dataspace: bool,
 }
 
 type Members<'j> = Vec<(Name, &'j Json)>;
@@ -59,6 +104,14 @@ fn each(value: &Json) -> Vec<&Json> {
 }
 
 impl Reader {
+    fn done(self, policy: Option<Policy>) -> Result<Policy, Vec<Diagnostic>> {
+        match policy {
+            Some(policy) if self.faults.is_empty() => Ok(policy),
+            _ if self.faults.is_empty() => Err(vec![Diagnostic::new("policy-not-odrl", "/", "this is not a policy", HELP_FORM)]),
+            _ => Err(self.faults),
+        }
+    }
+
     fn fault(&mut self, code: &'static str, at: &str, message: impl std::fmt::Display, help: &'static str) {
         if self.faults.len() < 50 {
             self.faults.push(Diagnostic::new(code, at, message, help));
@@ -110,6 +163,19 @@ impl Reader {
         iri
     }
 
+    /// In the protocol's shape: an identifier on the policy that is no IRI, as connectors give them to assets and participants.
+    fn identifier(&self, value: &Json) -> Option<String> {
+        let text = match value {
+            Json::Text(t) => t,
+            Json::Object(m) if m.len() == 1 && m[0].0 == "@id" => {
+                if let Json::Text(t) = &m[0].1 { t } else { return None }
+            }
+            _ => return None,
+        };
+        let usable = self.dataspace && !text.starts_with("_:") && self.names.iri(text, false).is_none() && Iri::is_valid(&format!("urn:x:{text}"));
+        usable.then(|| text.clone())
+    }
+
     /// The name of a rule or condition. A blank node's label names nothing outside the document.
     fn own_name(&mut self, value: &Json, at: &str) -> Option<String> {
         match value {
@@ -149,7 +215,7 @@ impl Reader {
         for (name, value) in &members {
             match name {
                 Name::Odrl(t) => match t.as_str() {
-                    "uid" => policy.uid = self.iri(value, "/uid", false).unwrap_or_default(),
+                    "uid" => policy.uid = self.identifier(value).or_else(|| self.iri(value, "/uid", false)).unwrap_or_default(),
                     "profile" => {
                         for item in each(value) {
                             policy.profiles.extend(self.iri(item, "/profile", false));
@@ -167,9 +233,17 @@ impl Reader {
                     "permission" => policy.permissions = self.rules(value, "/permission", "Permission"),
                     "prohibition" => policy.prohibitions = self.rules(value, "/prohibition", "Prohibition"),
                     "obligation" => policy.obligations = self.rules(value, "/obligation", "Duty"),
-                    "target" => shared.targets = self.assets(value, "/target"),
-                    "assignee" => shared.assignees = self.parties(value, "/assignee"),
-                    "assigner" => shared.assigners = self.parties(value, "/assigner"),
+                    "target" => match self.identifier(value) {
+                        Some(uid) => shared.targets = vec![Asset { uid: Some(uid), ..Asset::default() }],
+                        None => shared.targets = self.assets(value, "/target"),
+                    },
+                    "assignee" | "assigner" => {
+                        let parties = match self.identifier(value) {
+                            Some(uid) => vec![Party { uid: Some(uid), ..Party::default() }],
+                            None => self.parties(value, &format!("/{t}")),
+                        };
+                        if t == "assignee" { shared.assignees = parties } else { shared.assigners = parties }
+                    }
                     "action" => shared.actions = self.actions(value, "/action"),
                     _ => self.refuse(name, &format!("/{t}")),
                 },
@@ -201,6 +275,7 @@ impl Reader {
             self.fault("policy-not-odrl", "/uid", "a policy needs a uid that is an IRI", HELP_IRI);
         }
         policy.kind = kind.unwrap_or(PolicyKind::Set);
+        self.one_way_of_naming(&policy, &shared);
         // What the policy says once holds for each rule that does not say it itself (ODRL 2.2 clause 2.7.1, compact policies).
         for rule in policy.permissions.iter_mut().chain(&mut policy.prohibitions).chain(&mut policy.obligations) {
             if rule.targets.is_empty() {
@@ -222,6 +297,16 @@ impl Reader {
             self.fault("policy-empty-rule", "/permission", "a permission names neither target, party, action nor condition", HELP_FORM);
         }
         Some(policy)
+    }
+
+    /// A prohibition would not stand on what a permission names in another way, so with an identifier that is no IRI there is only that.
+    fn one_way_of_naming(&mut self, policy: &Policy, shared: &Rule) {
+        let odd = |uid: Option<&str>| uid.is_some_and(|u| !Iri::is_valid(u));
+        let (target, assignee) = (shared.targets.iter().any(|t| odd(t.uid.as_deref())), shared.assignees.iter().any(|a| odd(a.uid.as_deref())));
+        let mut rules = policy.permissions.iter().chain(&policy.prohibitions).chain(&policy.obligations);
+        if rules.any(|r| (target && !r.targets.is_empty()) || (assignee && !r.assignees.is_empty())) {
+            self.fault("policy-not-an-iri", "/", "a rule names another target or party beside one of the policy that is no IRI", HELP_IRI);
+        }
     }
 
     /// A list that is there may not be empty: read as "any" it would open what somebody meant to close.

@@ -73,6 +73,12 @@ impl Actions {
     pub(crate) fn find(&self, iri: &str) -> Option<u8> {
         self.index.get(iri).copied()
     }
+    /// Whether whoever may do `narrow` may do it by a permission of `broad` too, whatever is asked for; with `prohibits`, the same of what
+    /// prohibitions forbid.
+    pub(crate) fn within(&self, narrow: u8, broad: u8, prohibits: bool) -> bool {
+        let covering = if prohibits { &self.prohibited_by } else { &self.permitted_by };
+        covering.iter().all(|mask| mask & (1 << narrow) == 0 || mask & (1 << broad) != 0)
+    }
     pub(crate) fn iri(&self, index: u8) -> &str {
         self.iris.get(usize::from(index)).map_or("", String::as_str)
     }
