@@ -7,7 +7,7 @@ use waybill_keys::{b64url, jcs, sha256};
 use waybill_model::Iri;
 
 /// Within which time a consumer deletes what was taken back, and says so (ISO 8601).
-const DELETE_WITHIN: &str = "PT24H";
+pub(crate) const DELETE_WITHIN: &str = "PT24H";
 
 /// An offer as it stands in the catalogue, and the purpose it is for.
 #[derive(Debug, Clone)]
@@ -55,6 +55,10 @@ fn terms(offering: &Offering, purpose: Option<&Iri>) -> Map<String, Value> {
     if let Some(purpose) = purpose {
         constraints.push(json!({"leftOperand": operand("purpose"), "operator": "isA", "rightOperand": purpose.as_str()}));
     }
+    if offering.personal {
+        // The agreement stands between organisations: whose data flows under it is decided by each person's tag, value by value.
+        constraints.push(json!({"leftOperand": format!("{WAYBILL}consentTag"), "operator": "eq", "rightOperand": format!("{WAYBILL}valid")}));
+    }
     if let Some(until) = offering.until {
         let value = json!({"@value": until.to_string(), "@type": "http://www.w3.org/2001/XMLSchema#dateTime"});
         constraints.push(json!({"leftOperand": operand("dateTime"), "operator": "lteq", "rightOperand": value}));
@@ -71,12 +75,6 @@ fn terms(offering: &Offering, purpose: Option<&Iri>) -> Map<String, Value> {
     out.insert("permission".into(), json!([permission]));
     if offering.personal {
         out.insert("prohibition".into(), json!([{"action": operand("distribute")}]));
-        out.insert(
-            format!("{WAYBILL}condition"),
-            "Only what carries a consent tag that is valid for this purpose. What is taken back is deleted, and that is said, in time.".into(),
-        );
-        out.insert(format!("{WAYBILL}deleteWithin"), DELETE_WITHIN.into());
-        out.insert(format!("{WAYBILL}enforcement"), enforcement(offering).into());
     }
     out
 }
@@ -98,6 +96,10 @@ pub fn dataset(config: &DspConfig, offering: &Offering) -> Value {
     let mut out = json!({"@id": offering.dataset, "@type": "Dataset", "hasPolicy": policies, "distribution": distributions});
     if let Some(title) = &offering.title {
         out["http://purl.org/dc/terms/title"] = title.as_str().into();
+    }
+    if offering.personal {
+        out[format!("{WAYBILL}enforcement")] = enforcement(offering).into();
+        out[format!("{WAYBILL}deleteWithin")] = DELETE_WITHIN.into();
     }
     let types: Vec<&str> = offering.types.iter().map(Iri::as_str).collect();
     if !types.is_empty() {

@@ -514,6 +514,10 @@ impl Connector {
                 // Beside the agreement, not in it: a consumer compares what it is given with the offer, member by member.
                 let signed = json!({"iat": now.micros() / 1_000_000, "agreement": agreement});
                 body[format!("{WAYBILL}signature")] = waybill_keys::jws::sign(self.hub().keys().active(), "waybill-agreement+jwt", &signed).into();
+                if let Some(offering) = self.config().offering(&next.dataset).filter(|o| o.personal) {
+                    body[format!("{WAYBILL}enforcement")] = catalog::enforcement(offering).into();
+                    body[format!("{WAYBILL}deleteWithin")] = catalog::DELETE_WITHIN.into();
+                }
                 body["agreement"] = agreement.clone();
                 next.agreement = Some(agreement);
                 ("agreement", body)

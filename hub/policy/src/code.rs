@@ -19,6 +19,7 @@ pub(crate) enum Operand {
     EntityType,
     Attribute,
     Precision,
+    ConsentTag,
 }
 
 impl Operand {
@@ -33,6 +34,7 @@ impl Operand {
             Self::EntityType => "entityType",
             Self::Attribute => "attribute",
             Self::Precision => "precision",
+            Self::ConsentTag => "consentTag",
         }
     }
     /// Whether it belongs to the thing that is asked for.

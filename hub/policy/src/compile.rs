@@ -373,6 +373,7 @@ impl<'p> Maker<'p> {
             operand::ENTITY_TYPE => Operand::EntityType,
             operand::ATTRIBUTE => Operand::Attribute,
             operand::PRECISION => Operand::Precision,
+            operand::CONSENT_TAG => Operand::ConsentTag,
             other => {
                 let name = other.strip_prefix(ODRL).unwrap_or(other);
                 self.fault("policy-unknown-operand", at, format_args!("the operand `{}` is not evaluated here", cut(name)), "Use dateTime, purpose, recipient, assignee or spatial, and for targets entity, entityType, attribute or precision.");

@@ -27,6 +27,11 @@ pub mod operand {
     pub const ATTRIBUTE: &str = "https://w3id.org/waybill/ns#attribute";
     /// The precision of the derived asset: the canonical text of its transform.
     pub const PRECISION: &str = "https://w3id.org/waybill/ns#precision";
+    /// The state of the consent tag that the data carries, e.g. [`VALID_TAG`]. The gate decides it for each value; a policy that is asked by
+    /// itself does not know it.
+    pub const CONSENT_TAG: &str = "https://w3id.org/waybill/ns#consentTag";
+    /// The right operand of [`CONSENT_TAG`]: the tag's envelope is in force for this purpose and recipient.
+    pub const VALID_TAG: &str = "https://w3id.org/waybill/ns#valid";
 }
 
 /// An action's namespace (true: Creative Commons), name, and the name of the action it is included in.

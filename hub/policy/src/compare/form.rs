@@ -118,6 +118,7 @@ impl Maker<'_> {
             operand::ENTITY_TYPE => Operand::EntityType,
             operand::ATTRIBUTE => Operand::Attribute,
             operand::PRECISION => Operand::Precision,
+            operand::CONSENT_TAG => Operand::ConsentTag,
             _ => return None,
         };
         let test = match atom.operator {
