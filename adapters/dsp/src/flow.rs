@@ -32,12 +32,16 @@ impl Connector {
         let there = self.hub().followers(scope, sink).await?;
         match there.iter().find(|f| f.id == id) {
             Some(follower) if !follower.active => {
-                self.hub().change_follower(scope, sink, &id, |f| { f.active = true; Ok(()) }).await?;
+                let wake = |f: &mut waybill_exchange::Follower| {
+                    f.active = true;
+                    Ok(())
+                };
+                self.hub().change_follower(scope, sink, &id, wake).await?;
                 Ok(true)
             }
             // All that there was is sent once its first load is through; a push is done then.
             Some(_) if form == Format::Push && self.hub().is_idle(scope, &id).await? => {
-                self.end_feed(transfer).await?;
+                self.rest_feed(transfer).await?;
                 self.act_in_transfer(&transfer.talk.id, "complete", None).await?;
                 Ok(true)
             }
@@ -53,17 +57,22 @@ impl Connector {
         }
     }
 
-    /// Ends what a transfer sends.
-    pub(crate) async fn end_feed(&self, transfer: &Transfer) -> Result<(), Fault> {
+    /// Lets what a transfer sends rest: from now on its address is only told what is taken back, as long as it holds anything.
+    pub(crate) async fn rest_feed(&self, transfer: &Transfer) -> Result<(), Fault> {
         let (Some(_), Some(id)) = (transfer.form().filter(|f| f.is_sent()), feed_id(transfer)) else { return Ok(()) };
         let Some(agreed) = self.agreement(&transfer.agreement).await? else { return Ok(()) };
-        let (Some(scope), Some(offering)) = (self.scope_of(&agreed), self.config().offering(&transfer.dataset).cloned()) else { return Ok(()) };
-        let Some(feed) = Self::feed(transfer, &offering) else { return Ok(()) };
-        let (sink, _) = (self.0.feeds)(&feed);
-        match self.hub().unfollow(&scope, sink, &id).await {
-            Err(problem) if problem.status != 404 => Err(problem.into()),
-            _ => Ok(()),
+        let Some(scope) = self.scope_of(&agreed) else { return Ok(()) };
+        let Some(address) = &transfer.address else { return Ok(()) };
+        let (sink, _) = (self.0.feeds)(&Feed { endpoint: address.address().unwrap_or_default().to_owned(), authorization: None, types: Vec::new() });
+        let there = self.hub().followers(&scope, sink).await?;
+        if there.iter().any(|f| f.id == id && f.active) {
+            let rest = |f: &mut waybill_exchange::Follower| {
+                f.active = false;
+                Ok(())
+            };
+            self.hub().change_follower(&scope, sink, &id, rest).await?;
         }
+        Ok(())
     }
 
     fn feed(transfer: &Transfer, offering: &Offering) -> Option<Feed> {

@@ -181,7 +181,7 @@ impl Connector {
                 continue;
             }
             if transfer.state.is_some_and(TransferState::is_final) {
-                self.end_feed(&transfer).await?;
+                self.rest_feed(&transfer).await?;
                 self.running().remove(&id);
                 continue;
             }
@@ -204,7 +204,7 @@ impl Connector {
             if let Some(agreed) = &agreed {
                 self.end_agreement(agreed, &reason).await?;
             }
-            self.end_feed(transfer).await?;
+            self.rest_feed(transfer).await?;
             self.act_in_transfer(&transfer.talk.id, "terminate", Some(own("agreement-over", reason))).await?;
             return Ok(true);
         }
@@ -223,6 +223,7 @@ impl Connector {
                 Ok(true)
             }
             Some(TransferState::Started) => self.keep_flowing(transfer, offering, &scope).await,
+            Some(TransferState::Suspended) => self.rest_feed(transfer).await.map(|()| false),
             _ => Ok(false),
         }
     }
