@@ -5,10 +5,13 @@ mod css;
 mod it {
     mod bad_input;
     mod cli;
+    mod edc;
+    mod java;
     mod pods;
     mod program;
     mod readme;
     mod story;
+    mod tck;
     mod tenants;
     mod town;
     #[cfg(feature = "crash-points")]

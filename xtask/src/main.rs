@@ -3,6 +3,7 @@
 
 mod bench;
 mod faults;
+mod maven;
 mod metadata;
 mod peer;
 mod peers;

@@ -21,7 +21,8 @@ const NPM: [Npm; 1] =
 /// Sets up what is missing. What is there in the right version is left as it is, so that this works without a network the second time.
 pub fn setup() -> Vec<PeerStatus> {
     let home = home();
-    NPM.iter().map(|peer| PeerStatus { name: peer.name.to_owned(), ready: npm(&home, peer) }).collect()
+    let npm = NPM.iter().map(|peer| PeerStatus { name: peer.name.to_owned(), ready: npm(&home, peer), required: true });
+    npm.chain(crate::maven::setup(&home)).collect()
 }
 
 /// Where the peers stand.

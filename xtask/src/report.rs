@@ -46,9 +46,29 @@ impl Counts {
     }
 }
 
+/// What a foreign test kit came to, when `line` says so: `DSP TCK: passed 65, failed 0`. The test harness may have begun the line.
+pub fn verdict(line: &str) -> Option<&str> {
+    let (before, after) = line.trim_end().split_once(": passed ")?;
+    let (passed, failed) = after.split_once(", failed ")?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let told = before.rsplit(" ... ").next().is_some_and(|name| name.contains("TCK")) && number(passed) && number(failed);
+    let start = before.rfind(" ... ").map_or(0, |at| at + " ... ".len());
+    told.then(|| &line.trim_end()[start..])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Counts;
+    use super::{Counts, verdict};
+
+    #[test]
+    fn a_kit_has_a_verdict_and_nothing_else_has() {
+        for line in ["DSP TCK (self-test): passed 65, failed 0\n", "test it::tck::a_test ... DSP TCK (self-test): passed 65, failed 0"] {
+            assert_eq!(verdict(line), Some("DSP TCK (self-test): passed 65, failed 0"));
+        }
+        for line in ["test result: ok. 3 passed; 0 failed", "DSP TCK: passed all, failed 0", "a city: passed 1, failed 0", "DSP TCK: passed 6"] {
+            assert_eq!(verdict(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn counts_are_summed_from_the_closing_lines_only() {
