@@ -5,6 +5,7 @@ mod css;
 mod it {
     mod bad_input;
     mod cli;
+    mod dataspace;
     mod edc;
     mod java;
     mod pods;

@@ -18,8 +18,9 @@ const MAX_ANSWER: usize = 1 << 20;
 /// The largest page of a catalogue, in bytes, and the most pages.
 const MAX_CATALOG: usize = 16 << 20;
 const MAX_PAGES: usize = 1000;
-/// How many attempts a 404 is given: the other side may not have written down yet what it answered.
-const UNKNOWN_TRIES: u32 = 8;
+/// How many attempts a refusal is given: the other side may not have written down yet what this side answered it a moment ago, and then does
+/// not know the process, or thinks that it is still its own turn.
+const REFUSED_TRIES: u32 = 5;
 /// How long the worker rests when nothing rings. The clock may be moved by hand.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -201,7 +202,7 @@ impl Connector {
             Ok(answer) => {
                 let status = answer.status.as_u16();
                 let said = answer.json::<Value>().ok().map(|body| said(&body)).unwrap_or_default();
-                let again = matches!(status, 408 | 425 | 429 | 500..=599) || (matches!(status, 401 | 403 | 404) && attempts < UNKNOWN_TRIES);
+                let again = matches!(status, 408 | 425 | 429 | 500..=599) || (matches!(status, 400 | 401 | 403 | 404 | 409) && attempts < REFUSED_TRIES);
                 Sent::Failed { why: format!("status {status}{said}"), again }
             }
             Err(error) => {

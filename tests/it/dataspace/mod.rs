@@ -1,0 +1,4 @@
+//! The hub as a connector of a dataspace: against the compatibility kit, and against a real connector of another make.
+
+mod conformance;
+mod interop;
