@@ -241,7 +241,15 @@ impl Connector {
         let map = body(request)?;
         let (who, address) = self.counterpart(&map)?;
         let policy = map.get("policy").ok_or_else(|| Fault::bad("/policy", "it is missing"))?;
-        let offer = canonical_policy(policy, "Offer");
+        let mut offer = canonical_policy(policy, "Offer");
+        let bare = ["permission", "prohibition", "obligation"].iter().all(|rules| offer.get(*rules).is_none());
+        if let (true, Some(target)) = (bare, offer.get("target").and_then(plain).map(str::to_owned)) {
+            // Only the offer is named: what it says is asked where it is made.
+            let dataset = self.fetch_dataset(&who, &address, &target).await?;
+            let made = dataset["hasPolicy"].as_array().and_then(|all| all.iter().find(|o| o["@id"] == offer["@id"]).cloned());
+            offer = made.ok_or_else(|| Fault::new(400, "offer-not-found", "/policy/@id", "the other connector makes no such offer for this dataset"))?;
+            offer["target"] = target.into();
+        }
         let manual = map.get("strategy").and_then(Value::as_str) == Some("manual");
         let id = self.negotiate(&who, &address, offer, if manual { Strategy::Manual } else { Strategy::Automatic }).await?;
         Ok(created(&id, self.now()))
