@@ -103,7 +103,7 @@ fn ran(command: &mut Command, tool: &str) -> Result<(), String> {
     // Maven begins with the goal and ends with where it looked and where to read on; what is missing stands between.
     let fault = [" -> ", " in central", " was not found in"].iter().fold(fault, |text, end| text.split(end).next().unwrap_or(text));
     let fault = fault.rsplit(": ").next().unwrap_or(fault).trim_start_matches("Could not find artifact ");
-    Err(format!("{tool} does not get on with {fault}"))
+    Err(format!("{tool} failed at {fault}"))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), String> {

@@ -83,7 +83,7 @@ pub struct Edc {
 
 impl Edc {
     /// Starts a connector and waits until it is ready. `path` is its class path, `id` its participant, `more` settings that add to ours or
-    /// take their place.
+    /// take their place. An id that is a name in the connector's own contexts, as `edc` is, makes it refuse every agreement without a word.
     pub async fn start(path: &str, id: &str, more: &[(&str, &str)]) -> Self {
         let ports = free::<6>();
         let [protocol, web, management, control, version, public] = ports;
