@@ -1,5 +1,6 @@
 //! Every code the hub and its program can say, for `waybill explain CODE`. A check of `cargo xtask tidy` finds codes that are missing here.
 
+mod dataspace;
 mod interfaces;
 
 /// A code with its meaning for people.
@@ -19,7 +20,7 @@ pub fn find(name: &str) -> Option<&'static Code> {
 
 /// Every code.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    ALL.iter().chain(interfaces::INTERFACES)
+    ALL.iter().chain(interfaces::INTERFACES).chain(dataspace::DATASPACE)
 }
 
 const fn code(name: &'static str, title: &'static str, text: &'static str) -> Code {

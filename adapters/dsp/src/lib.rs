@@ -16,6 +16,7 @@ mod fault;
 mod flow;
 mod health;
 mod identity;
+mod judge;
 mod machine;
 mod manage;
 mod negotiation;

@@ -1,7 +1,7 @@
 //! Contract negotiations, in both roles: what comes in, what is decided on it, what is said.
 
 use crate::catalog;
-use crate::config::{Offering, Participant, Strategy};
+use crate::config::{Participant, Strategy};
 use crate::connector::{Connector, TRIES, fresh_id, segment};
 use crate::decode::Message;
 use crate::encode;
@@ -9,16 +9,16 @@ use crate::fault::Fault;
 use crate::machine::{NegotiationMessage, NegotiationState, Role, negotiation};
 use crate::process::{Agreed, Failure, Negotiation, Pending, Proposal, Talk};
 use crate::vocab::WAYBILL;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
-use waybill_exchange::{Entry, OfferComparison, ProcessRecord, Step, compare_offers, process_alias};
+use waybill_exchange::{Entry, ProcessRecord, Step, process_alias};
 use waybill_keys::{hex, jcs_hash};
-use waybill_model::{DateTime, Iri};
+use waybill_model::DateTime;
 
 /// What a decision comes to beside the negotiation itself.
 #[derive(Default)]
-struct Outcome {
-    agreed: Option<Agreed>,
+pub(crate) struct Outcome {
+    pub agreed: Option<Agreed>,
 }
 
 impl Connector {
@@ -388,91 +388,8 @@ impl Connector {
         outcome
     }
 
-    fn decide_by_itself(&self, next: &mut Negotiation, state: NegotiationState, now: DateTime, outcome: &mut Outcome) {
-        use NegotiationState as S;
-        match (next.talk.role, state) {
-            (Role::Provider, S::Requested) => match self.judge_request(next) {
-                Ok(()) => drop(self.say(next, "agree", None, now, outcome)),
-                Err(failure) => drop(self.say(next, "terminate", Some(failure), now, outcome)),
-            },
-            (Role::Provider, S::Accepted) => drop(self.say(next, "agree", None, now, outcome)),
-            (Role::Provider, S::Verified) => drop(self.say(next, "finalize", None, now, outcome)),
-            (Role::Consumer, S::Offered) => match self.judge_offer(next) {
-                Ok(()) => drop(self.say(next, "accept", None, now, outcome)),
-                // An offer that asks for more than was meant is for a person to look at.
-                Err(failure) => {
-                    next.talk.waits_for = Some(state.as_str().to_owned());
-                    next.talk.failure = Some(failure);
-                }
-            },
-            (Role::Consumer, S::Agreed) => match self.judge_agreement(next) {
-                Ok(()) => drop(self.say(next, "verify", None, now, outcome)),
-                Err(failure) => drop(self.say(next, "terminate", Some(failure), now, outcome)),
-            },
-            _ => {}
-        }
-    }
-
-    /// As provider: is what the consumer asks for no more than what is offered?
-    fn judge_request(&self, next: &Negotiation) -> Result<(), Failure> {
-        let fail = |code: &str, reason: String, side| Err(Failure { code: code.into(), reason, side });
-        let config = self.config();
-        let Some(theirs) = next.offer() else { return fail("no-offer", "there is no offer on the table".into(), Role::Consumer) };
-        let who = config.participant(&next.talk.participant);
-        let Some((offering, who)) = config.offering(&next.dataset).zip(who).filter(|(o, w)| catalog::is_for(o, w)) else {
-            return fail("offer-not-found", "this dataset is not offered to this participant any more".into(), Role::Provider);
-        };
-        let id = theirs.offer["@id"].as_str().unwrap_or_default();
-        let Some(own) = catalog::offer(offering, id) else {
-            return fail("offer-not-found", format!("the offer {id} is not made any more: the terms changed; ask for the catalogue again"), Role::Provider);
-        };
-        if let Some(until) = offering.until.filter(|until| *until <= self.now()) {
-            return fail("offer-over", format!("the constraint dateTime lteq {until} does not hold at the provider: it is later than that"), Role::Provider);
-        }
-        match compare_offers(&own.offer, &theirs.offer) {
-            Ok(OfferComparison::Equal | OfferComparison::Narrower(_)) => Ok(()),
-            Ok(OfferComparison::Weakened(list)) => {
-                fail("offer-weakened", format!("the consumer's offer (participant {}) weakens the provider's: {}", who.id, list.join("; ")), Role::Consumer)
-            }
-            Err(problem) => fail(&problem.code, format!("the consumer's offer is not understood: {}", problem.detail), Role::Consumer),
-        }
-    }
-
-    /// As consumer: does what the provider offers permit at least what was asked for, and ask nothing more?
-    fn judge_offer(&self, next: &Negotiation) -> Result<(), Failure> {
-        let fail = |code: &str, reason: String| Err(Failure { code: code.into(), reason, side: Role::Provider });
-        let Some(theirs) = next.offer() else { return fail("no-offer", "there is no offer on the table".into()) };
-        let Some(own) = next.offers.iter().rev().find(|p| p.by == Role::Consumer) else {
-            return fail("not-asked-for", "nothing was asked for in this negotiation".into());
-        };
-        match compare_offers(&theirs.offer, &own.offer) {
-            Ok(OfferComparison::Equal | OfferComparison::Narrower(_)) => Ok(()),
-            Ok(OfferComparison::Weakened(list)) => fail("offer-stricter", format!("the provider's offer is stricter than what was asked for: {}", list.join("; "))),
-            Err(problem) => fail(&problem.code, format!("the provider's offer is not understood: {}", problem.detail)),
-        }
-    }
-
-    /// As consumer: is the agreement what was last on the table, between the right parties?
-    fn judge_agreement(&self, next: &Negotiation) -> Result<(), Failure> {
-        let fail = |reason: String| Err(Failure { code: "agreement-differs".into(), reason, side: Role::Provider });
-        let Some(agreement) = &next.agreement else { return fail("there is no agreement".into()) };
-        let config = self.config();
-        for (name, wanted) in [("assigner", next.talk.participant.as_str()), ("assignee", config.participant.as_str()), ("target", next.dataset.as_str())] {
-            let said = agreement.get(name).and_then(Value::as_str).unwrap_or_default();
-            if said != wanted {
-                return fail(format!("{name} is {said}, not {wanted}"));
-            }
-        }
-        let Some(offer) = next.offer() else { return fail("nothing was on the table".into()) };
-        match compare_offers(&offer.offer, agreement) {
-            Ok(OfferComparison::Equal) => Ok(()),
-            Ok(OfferComparison::Narrower(list) | OfferComparison::Weakened(list)) => fail(list.join("; ")),
-            Err(problem) => Err(Failure { code: problem.code, reason: problem.detail, side: Role::Provider }),
-        }
-    }
-
     /// Puts a message on its way. Answers whether it may be said in this state; if not, nothing is changed.
-    fn say(&self, next: &mut Negotiation, act: &str, why: Option<Failure>, now: DateTime, outcome: &mut Outcome) -> bool {
+    pub(crate) fn say(&self, next: &mut Negotiation, act: &str, why: Option<Failure>, now: DateTime, outcome: &mut Outcome) -> bool {
         use NegotiationMessage as M;
         let message = match act {
             "request" => M::Request,
@@ -553,46 +470,6 @@ impl Connector {
         Some(targeted(&offer, &next.dataset))
     }
 
-    /// The agreement to what is on the table, signed.
-    fn draw_up(&self, next: &Negotiation, now: DateTime) -> Option<Value> {
-        let config = self.config();
-        let offer = next.offer()?.offer.as_object()?;
-        let mut out = Map::new();
-        for (name, value) in offer {
-            if !matches!(name.as_str(), "@id" | "@type" | "target" | "assigner" | "assignee" | "@context") {
-                out.insert(name.clone(), value.clone());
-            }
-        }
-        out.insert("@id".into(), fresh_id().into());
-        out.insert("@type".into(), "Agreement".into());
-        out.insert("target".into(), next.dataset.as_str().into());
-        out.insert("assigner".into(), config.participant.as_str().into());
-        out.insert("assignee".into(), next.talk.participant.as_str().into());
-        out.insert("timestamp".into(), now.to_string().into());
-        Some(Value::Object(out))
-    }
-
-    /// The agreement as it is kept once it is in force.
-    fn agreed(&self, next: &Negotiation, now: DateTime) -> Option<Agreed> {
-        let policy = next.agreement.clone()?;
-        let id = policy.get("@id")?.as_str()?.to_owned();
-        let config = self.config();
-        let offering: Option<&Arc<Offering>> = (next.talk.role == Role::Provider).then(|| config.offering(&next.dataset)).flatten();
-        let offered = offering.and_then(|o| next.offer().and_then(|p| catalog::offer(o, p.offer["@id"].as_str()?)));
-        let purpose = offered.and_then(|o| o.purpose).or_else(|| purpose_of(&policy));
-        Some(Agreed {
-            id,
-            role: next.talk.role,
-            participant: next.talk.participant.clone(),
-            dataset: next.dataset.clone(),
-            purpose,
-            policy,
-            at: now,
-            until: offering.and_then(|o| o.until),
-            ended: None,
-        })
-    }
-
     fn step(&self, next: &Negotiation, expected: Option<u64>, event: Value, now: DateTime) -> Step {
         let mut next = next.clone();
         next.talk.modified_at = now;
@@ -668,17 +545,6 @@ fn targeted(offer: &Value, dataset: &str) -> Value {
     let mut out = offer.clone();
     out["target"] = dataset.into();
     out
-}
-
-/// The one purpose that an agreement's permissions name.
-pub(crate) fn purpose_of(policy: &Value) -> Option<Iri> {
-    let rules = policy.get("permission")?.as_array()?;
-    let named = rules.iter().filter_map(|r| r.get("constraint")?.as_array()).flatten();
-    let mut purposes = named.filter(|c| c["leftOperand"].as_str().is_some_and(|o| o == "odrl:purpose" || o.ends_with("/odrl/2/purpose")));
-    let (first, more) = (purposes.next()?, purposes.next());
-    let right = &first["rightOperand"];
-    let text = right.as_str().or_else(|| right.get("@id").and_then(Value::as_str)).or_else(|| right.get("@value").and_then(Value::as_str))?;
-    if more.is_some() { None } else { Iri::new(text).ok() }
 }
 
 /// The reasons of a message in one text, cut.
