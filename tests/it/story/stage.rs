@@ -4,9 +4,10 @@ use crate::it::program::{PATIENCE, Program, call, client, free};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use waybill_conformance::{BrokerOptions, StandInBroker};
-use waybill_http::{Client, InResponse, Method};
+use waybill_http::{Auth, Client, HeaderName, InResponse, Method, OutRequest, header};
 
 /// Tokens of the callers, as in the fixtures.
 pub const OPERATOR: &str = "story-operator-0123456789";
@@ -15,6 +16,12 @@ pub const GRID_AT_A: &str = "story-grid-at-a-0123456789";
 pub const ADVICE_AT_B: &str = "story-advice-at-b-0123456789";
 pub const C_AT_B: &str = "story-city-c-at-b-0123456789";
 pub const APP_AT_C: &str = "story-app-at-c-0123456789";
+/// The same parties for billing, which nobody consented to, and a city that nobody named.
+pub const BILLING_AT_A: &str = "story-billing-b-at-a-0123456789";
+pub const BILLING_AT_B: &str = "story-billing-at-b-0123456789";
+pub const BILLING_AT_C: &str = "story-billing-at-c-0123456789";
+pub const D_AT_A: &str = "story-city-d-at-a-0123456789";
+pub const D_AT_B: &str = "story-city-d-at-b-0123456789";
 
 /// One of the three cities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +129,21 @@ impl Stage {
     /// Calls; nothing when nobody answers.
     pub async fn call(&self, method: Method, url: &str, token: &str, body: Option<&Value>) -> Option<InResponse> {
         call(&self.client, method, url, token, body).await
+    }
+
+    /// Calls with further headers. A city that does not answer is a fault.
+    pub async fn asked(&self, city: City, token: &str, method: Method, path: &str, headers: &[(HeaderName, &str)], body: Option<&Value>) -> InResponse {
+        let mut request = OutRequest::new(method, format!("{}{path}", self.url(city)));
+        if !token.is_empty() {
+            request = request.auth(Auth::Bearer(Arc::from(token)));
+        }
+        for (name, value) in headers {
+            request = request.header(name.clone(), *value);
+        }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        self.client.send(request).await.unwrap_or_else(|e| panic!("{} does not answer {path}: {e}\n{}", city.name(), self.log(city)))
     }
 
     /// Asks a city and expects `status`.
