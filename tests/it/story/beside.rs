@@ -9,6 +9,7 @@ use waybill_http::{InResponse, Method, encode_component, header};
 
 /// The meter of somebody who granted nothing.
 pub const BERT: &str = "urn:ngsi-ld:SmartMeter:bert";
+const JSON: &str = "application/json";
 const GEO: &str = "application/geo+json";
 const COUNT: &str = "ngsild-results-count";
 
@@ -20,11 +21,11 @@ const REFUSED: [(City, &str); 8] =
 
 /// Every way to ask for entities of a type and for one of them.
 const FORMS: [(&str, &str); 9] = [
-    ("", "application/json"),
-    ("options=concise", "application/json"),
-    ("options=keyValues", "application/json"),
-    ("format=simplified", "application/json"),
-    ("options=sysAttrs", "application/json"),
+    ("", JSON),
+    ("options=concise", JSON),
+    ("options=keyValues", JSON),
+    ("format=simplified", JSON),
+    ("options=sysAttrs", JSON),
     ("options=concise,sysAttrs", "application/ld+json"),
     ("", GEO),
     ("options=concise", GEO),
@@ -49,15 +50,16 @@ const NOBODYS: Names = Names { id: "urn:ngsi-ld:SmartMetre:nana", kind: "SmartMe
 const REST: Names = Names { id: BERT, kind: "SmartMeter", attribute: "ownedBy", value: "777.5", place: "4.30719,50.86283" };
 const NO_REST: Names = Names { id: "urn:ngsi-ld:SmartMeter:bret", kind: "SmartMeter", attribute: "owndeBy", value: "757.7", place: "3.40719,58.06283" };
 
-/// One question: method, path with its query, body.
-type Question = (Method, String, Option<Value>);
+/// One question: method, path with its query, the media type that is asked for, body.
+type Question = (Method, String, &'static str, Option<Value>);
 
 /// What can be asked that names something hidden.
 fn questions(n: &Names) -> Vec<Question> {
     let Names { id, kind, attribute, value, place } = n;
-    let get = |path: String| (Method::GET, format!("/ngsi-ld/v1{path}"), None);
+    let get_as = |path: String, accept| (Method::GET, format!("/ngsi-ld/v1{path}"), accept, None);
+    let get = |path: String| get_as(path, JSON);
     let query = |rest: &str| get(format!("/entities?type={kind}&count=true{rest}"));
-    let batch = |body: Value| (Method::POST, "/ngsi-ld/v1/entityOperations/query?count=true".to_owned(), Some(body));
+    let batch = |body: Value| (Method::POST, "/ngsi-ld/v1/entityOperations/query?count=true".to_owned(), JSON, Some(body));
     let near = format!("&georel=near;maxDistance==100&geometry=Point&coordinates=[{place}]");
     let mut out = vec![
         get(format!("/entities/{id}")),
@@ -79,11 +81,11 @@ fn questions(n: &Names) -> Vec<Question> {
         batch(json!({ "type": "Query", "entities": [{ "type": kind }], "q": attribute })),
         batch(json!({ "type": "Query", "entities": [{ "type": kind }], "q": format!("{attribute}=={value}") })),
         batch(json!({ "type": "Query", "entities": [{ "type": kind }], "attrs": [attribute] })),
-        (Method::GET, format!("/waybill/bundles/{id}"), None),
+        (Method::GET, format!("/waybill/bundles/{id}"), JSON, None),
     ];
-    for (form, _) in FORMS {
-        out.push(get(format!("/entities/{id}?{form}")));
-        out.push(get(format!("/entities?id={id}&type={kind}&{form}")));
+    for (form, accept) in FORMS {
+        out.push(get_as(format!("/entities/{id}?{form}"), accept));
+        out.push(get_as(format!("/entities?id={id}&type={kind}&{form}"), accept));
     }
     out
 }
@@ -105,20 +107,18 @@ fn renamed(text: &str, names: &Names, others: &Names) -> String {
 
 /// Asks both: about what is hidden and about what is not. The answers must be the same.
 async fn as_if_it_did_not_exist(stage: &Stage, city: City, token: &str, hidden: &Names, nothing: &Names) {
-    for ((method, path, body), (_, path_of_nothing, body_of_nothing)) in questions(hidden).into_iter().zip(questions(nothing)) {
-        for accept in ["application/json", GEO] {
-            let headers = [(header::ACCEPT, accept)];
-            let answer = stage.asked(city, token, method.clone(), &path, &headers, body.as_ref()).await;
-            let of_nothing = stage.asked(city, token, method.clone(), &path_of_nothing, &headers, body_of_nothing.as_ref()).await;
-            assert!(answer.status.as_u16() < 500, "{city:?} {token} {path}: {}", answer.status);
-            let (status, headers, text) = told(&answer);
-            let headers: Vec<String> = headers.iter().map(|h| renamed(h, hidden, nothing)).collect();
-            let (status_of_nothing, headers_of_nothing, text_of_nothing) = told(&of_nothing);
-            let what = format!("{city:?}, `{token}`, {accept}: {method} {path} {body:?}");
-            assert_eq!(status, status_of_nothing, "{what}: {text}");
-            assert_eq!(renamed(&text, hidden, nothing), text_of_nothing, "{what}");
-            assert_eq!(headers, headers_of_nothing, "{what}");
-        }
+    for ((method, path, accept, body), (_, path_of_nothing, _, body_of_nothing)) in questions(hidden).into_iter().zip(questions(nothing)) {
+        let headers = [(header::ACCEPT, accept)];
+        let answer = stage.asked(city, token, method.clone(), &path, &headers, body.as_ref()).await;
+        let of_nothing = stage.asked(city, token, method.clone(), &path_of_nothing, &headers, body_of_nothing.as_ref()).await;
+        let what = format!("{city:?}, `{token}`, {accept}: {method} {path} {body:?}");
+        assert!(answer.status.as_u16() < 500, "{what}: {}", answer.status);
+        let (status, headers, text) = told(&answer);
+        let headers: Vec<String> = headers.iter().map(|h| renamed(h, hidden, nothing)).collect();
+        let (status_of_nothing, headers_of_nothing, text_of_nothing) = told(&of_nothing);
+        assert_eq!(status, status_of_nothing, "{what}: {text}");
+        assert_eq!(renamed(&text, hidden, nothing), text_of_nothing, "{what}");
+        assert_eq!(headers, headers_of_nothing, "{what}");
     }
 }
 

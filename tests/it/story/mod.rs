@@ -3,6 +3,7 @@
 
 mod beside;
 mod citizen;
+mod cut_off;
 mod notified;
 mod stage;
 mod steps;
@@ -49,6 +50,7 @@ async fn tell(rules: Rules, test: &str) {
     ears.hear_that_it_is_over(&stage, &anna).await;
     steps::withdrawn_by_a_clerk(&stage, &anna).await;
     steps::until_a_moment(&stage, &anna).await;
+    cut_off::withdrawn_in_silence(&mut stage, &anna).await;
     steps::journal(&stage, &anna);
     steps::erased(&mut stage, &anna).await;
 }

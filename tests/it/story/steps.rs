@@ -9,7 +9,7 @@ use waybill_model::Clock;
 pub const ANNA: &str = "urn:ngsi-ld:SmartMeter:anna";
 pub const AIR: &str = "urn:ngsi-ld:AirQualityObserved:square";
 pub const TAG: &str = "https://w3id.org/waybill/ns#usagePolicy";
-const CITY_B: &str = "https://city-b.example/#city";
+pub const CITY_B: &str = "https://city-b.example/#city";
 const CITY_C: &str = "https://city-c.example/#city";
 
 /// 1. Open data flows to whom the agreement names; what is personal stays, and the journal says why.
@@ -182,7 +182,7 @@ pub async fn until_a_moment(stage: &Stage, anna: &Citizen) {
     panic!("city C did not get her meter within 90 s");
 }
 
-pub async fn stopped_everywhere(stage: &Stage) {
+async fn stopped_everywhere(stage: &Stage) {
     let gone = async || {
         let asked = [(City::A, B_AT_A), (City::B, ADVICE_AT_B), (City::B, C_AT_B), (City::C, APP_AT_C)];
         for (city, token) in asked {
@@ -196,7 +196,7 @@ pub async fn stopped_everywhere(stage: &Stage) {
 }
 
 /// The newest withdrawal at city A, once every holder has answered.
-async fn finished(stage: &Stage) -> Value {
+pub async fn finished(stage: &Stage) -> Value {
     let last = async || {
         let list = stage.ask(City::A, OPERATOR, Method::GET, "/waybill/v1/withdrawals?limit=1", None, 200).await;
         let last = list["items"][0].clone();
@@ -226,7 +226,7 @@ pub fn journal(stage: &Stage, anna: &Citizen) {
     assert!(page.iter().any(|line| stopped(&line)), "what city B got is shown as stopped: {page:?}");
 }
 
-fn page(stage: &Stage, anna: &Citizen) -> Vec<Value> {
+pub fn page(stage: &Stage, anna: &Citizen) -> Vec<Value> {
     let said = stage.good_command(City::A, &["journal", "show", "--subject", &anna.web_id, "--format", "json"]);
     let page: Value = serde_json::from_str(&said).expect("a page");
     page["entries"].as_array().cloned().unwrap_or_default()
