@@ -253,10 +253,15 @@ impl Hub {
             if holder.progress == Progress::Done {
                 return Ok(());
             }
-            holder.answers.clone_from(&ack.stores);
-            holder.signed = vec![compact.to_owned()];
             let below = ack.through.iter().all(|text| claims_complete(text));
-            holder.progress = if ack.is_complete() && below { Progress::Done } else { Progress::Partly };
+            let progress = if ack.is_complete() && below { Progress::Done } else { Progress::Partly };
+            let signed = vec![compact.to_owned()];
+            // Who got no word that an answer was taken sends it again: no news, so no second line on her page and in her pod.
+            if holder.progress == progress && holder.answers == ack.stores && answered_below(&holder.signed) == answered_below(&signed) {
+                return Ok(());
+            }
+            holder.answers.clone_from(&ack.stores);
+            (holder.signed, holder.progress) = (signed, progress);
             holder.done_at = (holder.progress == Progress::Done).then_some(now);
             let mut batch = Batch::new();
             self.come_further(&mut batch, &mut withdrawal, revision, now);
