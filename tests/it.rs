@@ -5,6 +5,7 @@ mod css;
 mod it {
     mod bad_input;
     mod cli;
+    mod clock;
     mod pods;
     mod program;
     mod readme;
