@@ -239,7 +239,7 @@ impl Hub {
     pub async fn take_acknowledgement(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
         let (now, did) = (self.inner.clock.now(), self.did());
-        let ack = self.by_keys_of(&hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
+        let ack = self.noticed_by(&hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
         for _ in 0..16 {
             let wanted = vec![ack.event.clone()];
             let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;

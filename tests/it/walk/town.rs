@@ -171,7 +171,10 @@ impl Town {
                 self.died = true;
                 self.processes().0.start(&[]);
             }
-            assert!(began.elapsed() < PATIENCE, "{}", self.said(&format!("after {PATIENCE:?} still not: {what}")));
+            if began.elapsed() > PATIENCE {
+                let there = (self.office("/waybill/v1/withdrawals").await, self.office_b("/waybill/v1/withdrawals").await);
+                panic!("{}", self.said(&format!("after {PATIENCE:?} still not: {what}; withdrawals at A and B: {there:?}")));
+            }
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
