@@ -1,1 +1,4 @@
-//! The connector.
+//! The connector: its tables, its messages, whole processes over sockets, and what its data plane opens and closes.
+
+#[path = "it/machine.rs"]
+mod machine;
