@@ -2,3 +2,9 @@
 
 #[path = "it/machine.rs"]
 mod machine;
+#[path = "it/schemas.rs"]
+mod schemas;
+#[path = "it/suite.rs"]
+mod suite;
+#[path = "it/support.rs"]
+mod support;
