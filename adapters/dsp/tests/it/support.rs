@@ -130,7 +130,7 @@ impl Setup {
         let router = routes(&connector).merge(management_routes(&connector)).merge(conformance_routes(&connector));
         let authenticator = Authenticator::closed().with_tokens([StaticToken::operator(OPERATOR, "operator")]).with_resolver(Arc::new(connector.clone()));
         let server = serve(ServerConfig::new(self.at), router, authenticator, self.clock.clone()).await.expect("served");
-        Node { address: format!("{base}{PATH}"), url: base, hub, connector, clock: self.clock, server: Some(server), tasks: Vec::new() }
+        Node { address: format!("{base}{PATH}"), url: base, hub, connector, clock: self.clock, _server: server, tasks: Vec::new() }
     }
     /// The same, and it sends what is due.
     pub async fn run(self) -> Node {
@@ -148,7 +148,7 @@ pub struct Node {
     /// Where counterparts call.
     pub address: String,
     pub clock: Clock,
-    server: Option<ServerHandle>,
+    _server: ServerHandle,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -156,21 +156,13 @@ impl Node {
     pub fn drive(&mut self) {
         self.tasks.push(tokio::spawn(self.connector.clone().run()));
     }
-    /// Dies: nothing is sent and nothing is answered from here on.
-    pub async fn die(mut self) {
-        for task in self.tasks.drain(..) {
-            task.abort();
-            let _ = task.await;
-        }
-        self.server.take().expect("served").stop().await;
-    }
     /// As a participant calls it.
     pub fn seen_by(&self, token: &str) -> Wire {
-        Wire { client: client(&self.clock), base: self.address.clone(), token: token.to_owned() }
+        client_wire(&self.address, token)
     }
     /// As its operator calls the management interface.
     pub fn managed(&self) -> Wire {
-        Wire { client: client(&self.clock), base: format!("{}/management/v3", self.url), token: OPERATOR.to_owned() }
+        client_wire(&format!("{}/management/v3", self.url), OPERATOR)
     }
     pub fn participant(&self, id: &str) -> Arc<Participant> {
         self.connector.config().participants.iter().find(|p| p.id == id).expect("a participant").clone()
@@ -183,6 +175,11 @@ impl Drop for Node {
             task.abort();
         }
     }
+}
+
+/// A caller of `base` that shows `token`.
+pub fn client_wire(base: &str, token: &str) -> Wire {
+    Wire { client: client(&Clock::system()), base: base.to_owned(), token: token.to_owned() }
 }
 
 /// One caller of one base address.
@@ -216,6 +213,11 @@ impl Wire {
     }
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(Method::POST, path, "application/json", body.to_string()).await
+    }
+    /// The same, where nobody may be there to answer.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Option<u16> {
+        let request = OutRequest::post(format!("{}{path}", self.base), "application/json", body.to_string()).auth(Auth::Bearer(Arc::from(self.token.as_str())));
+        self.client.send(request).await.ok().map(|a| a.status.as_u16())
     }
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.send(Method::GET, path, "", Vec::new()).await
