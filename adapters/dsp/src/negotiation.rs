@@ -580,6 +580,7 @@ impl Connector {
         let offering: Option<&Arc<Offering>> = (next.talk.role == Role::Provider).then(|| config.offering(&next.dataset)).flatten();
         let offered = offering.and_then(|o| next.offer().and_then(|p| catalog::offer(o, p.offer["@id"].as_str()?)));
         let purpose = offered.and_then(|o| o.purpose).or_else(|| purpose_of(&policy));
+        let until = [offering.and_then(|o| o.until), crate::terms::until(&policy)].into_iter().flatten().min();
         Some(Agreed {
             id,
             role: next.talk.role,
@@ -588,7 +589,7 @@ impl Connector {
             purpose,
             policy,
             at: now,
-            until: offering.and_then(|o| o.until),
+            until,
             ended: None,
         })
     }
