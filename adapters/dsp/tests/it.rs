@@ -8,6 +8,10 @@ mod hubs;
 mod machine;
 #[path = "it/odd.rs"]
 mod odd;
+#[path = "it/people.rs"]
+mod people;
+#[path = "it/plane.rs"]
+mod plane;
 #[path = "it/restart.rs"]
 mod restart;
 #[path = "it/schemas.rs"]
