@@ -24,6 +24,7 @@ mod ns;
 mod plane;
 mod process;
 mod server;
+mod terms;
 mod transfer;
 mod vocab;
 
