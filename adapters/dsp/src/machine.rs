@@ -21,6 +21,14 @@ impl Role {
             Self::Provider => Self::Consumer,
         }
     }
+    /// The member of a message that holds its identifier of the process.
+    #[must_use]
+    pub const fn pid(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumerPid",
+            Self::Provider => "providerPid",
+        }
+    }
 }
 
 /// Where a contract negotiation stands.

@@ -133,6 +133,14 @@ impl Connector {
             }
             let mut next = before.clone();
             let sender = before.talk.role.other();
+            let mut aliases = Vec::new();
+            if before.talk.peer_pid.is_none() {
+                // It was faster than the answer to this side's first message, which would have named the sender's identifier.
+                match message.text(sender.pid()) {
+                    Ok(pid) => aliases.push(known_as(&mut next, &pid)),
+                    Err(fault) => return refuse(fault),
+                }
+            }
             // What is said twice in the same words and has been taken is not an error: the first answer may have been lost. An offer is
             // never taken so, since to lay the same offer on the table again is a move of its own.
             let repeatable = !matches!(kind, NegotiationMessage::Request | NegotiationMessage::Offer);
@@ -159,7 +167,8 @@ impl Connector {
             next.talk.waits_for = None;
             let outcome = self.decide(&mut next, now);
             let event = json!({"at": now, "received": kind, "state": next.state, "body": message.value()});
-            let step = self.step(&next, Some(revision), event, now);
+            let mut step = self.step(&next, Some(revision), event, now);
+            step.aliases = aliases;
             if self.commit_negotiation(step, outcome).await.map_err(|f| (f, None))? {
                 return Ok(next);
             }
@@ -302,12 +311,11 @@ impl Connector {
             let (mut next, now) = (before, self.now());
             let mut aliases = Vec::new();
             if next.talk.peer_pid.is_none() {
-                let (name, side) = if next.talk.role == Role::Consumer { ("providerPid", "provider") } else { ("consumerPid", "consumer") };
-                let Some(pid) = answer.get(name).and_then(Value::as_str).filter(|p| !p.is_empty()) else {
+                let pid = answer.get(next.talk.role.other().pid()).and_then(Value::as_str).filter(|p| !p.is_empty());
+                let Some(pid) = pid else {
                     return self.negotiation_failed(id, number, "the answer does not name the other side's identifier", true).await;
                 };
-                next.talk.peer_pid = Some(pid.to_owned());
-                aliases.push(process_alias(&[&next.talk.participant, side, pid]));
+                aliases.push(known_as(&mut next, pid));
             }
             next.state = Some(after);
             next.talk.pending = None;
@@ -658,6 +666,13 @@ struct Begin<'a> {
     address: String,
     dataset: &'a str,
     strategy: Strategy,
+}
+
+/// Notes the other side's identifier. The alias that the negotiation is found by from then on.
+fn known_as(next: &mut Negotiation, pid: &str) -> String {
+    let side = if next.talk.role == Role::Consumer { "provider" } else { "consumer" };
+    next.talk.peer_pid = Some(pid.to_owned());
+    process_alias(&[&next.talk.participant, side, pid])
 }
 
 fn busy() -> Fault {

@@ -121,6 +121,13 @@ impl Connector {
                 return Ok(before);
             }
             let (mut next, sender) = (before.clone(), before.talk.role.other());
+            if before.talk.peer_pid.is_none() {
+                // It was faster than the answer to this side's request, which would have named the sender's identifier.
+                match message.text(sender.pid()) {
+                    Ok(pid) => next.talk.peer_pid = Some(pid),
+                    Err(fault) => return refuse(fault),
+                }
+            }
             let mut to = transfer(before.state, sender, kind);
             if to.is_none()
                 && let Some(after) = before.after_pending()

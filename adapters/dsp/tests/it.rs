@@ -1,1 +1,4 @@
 //! The connector.
+
+#[path = "it/early.rs"]
+mod early;
