@@ -2,6 +2,8 @@
 
 #[path = "it/deals.rs"]
 mod deals;
+#[path = "it/early.rs"]
+mod early;
 #[path = "it/hubs.rs"]
 mod hubs;
 #[path = "it/machine.rs"]
