@@ -21,6 +21,8 @@ pub struct Dataspace {
     pub token: u64,
     /// After how many seconds without an answer a process is given up.
     pub give_up: u64,
+    /// How many seconds lie between two looks at a participant's catalogue.
+    pub crawl: u64,
     /// The connectors it deals with.
     pub participants: Vec<Participant>,
     /// What it offers.
@@ -61,6 +63,8 @@ pub struct Participant {
     pub sign_in: SignIn,
     /// Whether it enforces consent itself.
     pub enforcing: bool,
+    /// Whether its catalogue is fetched and kept.
+    pub crawl: bool,
 }
 
 /// A route on offer.
@@ -109,6 +113,9 @@ pub struct Conformance {
 
 const TOKEN_SECONDS: u64 = 300;
 const GIVE_UP_SECONDS: u64 = 3600;
+const CRAWL_SECONDS: u64 = 600;
+/// Whoever is asked more often than this is not looked at but pressed.
+const SHORTEST_CRAWL: u64 = 10;
 
 pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspace> {
     let participants: Vec<Participant> = named(root, "participant", participant);
@@ -120,12 +127,17 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         return None;
     };
     t.needed_text("participant", "participant = \"did:web:hub.city-a.example\"");
+    let crawl = t.seconds("crawl").unwrap_or(CRAWL_SECONDS);
+    if crawl < SHORTEST_CRAWL {
+        t.fault_at("crawl", "bad-value", format!("catalogues are fetched every {SHORTEST_CRAWL} s at most"));
+    }
     let out = Dataspace {
         place: t.place,
         participant: t.text("participant").unwrap_or_default(),
         identity: t.choice("identity", &[("static", IdentityKind::Static), ("oauth2", IdentityKind::OAuth2), ("mock", IdentityKind::Mock)]).unwrap_or(IdentityKind::Static),
         token: t.seconds("token").unwrap_or(TOKEN_SECONDS),
         give_up: t.seconds("give_up").unwrap_or(GIVE_UP_SECONDS),
+        crawl: crawl.max(SHORTEST_CRAWL),
         participants,
         offers,
         conformance: t.table("conformance").map(conformance),
@@ -148,6 +160,7 @@ fn participant(t: Reader<'_>, name: String) -> Option<Participant> {
         client: issuer.zip(client_id),
         sign_in: sign_in(&t),
         enforcing: t.flag("enforcing").unwrap_or(false),
+        crawl: t.flag("crawl").unwrap_or(false),
     };
     t.finish();
     Some(out)

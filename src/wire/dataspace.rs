@@ -18,7 +18,9 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, veri
     let connector = Connector::new(hub.clone(), client.clone(), settings, identity, |feed| {
         waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
     });
-    let mut router = waybill_dsp::routes(&connector).merge(waybill_dsp::management_routes(&connector));
+    let mut router = waybill_dsp::routes(&connector)
+        .merge(waybill_dsp::management_routes(&connector))
+        .merge(waybill_dsp::federated_routes(&connector));
     if connector.config().conformance.is_some() {
         router = router.merge(waybill_dsp::conformance_routes(&connector));
     }
@@ -50,6 +52,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             address: p.url.as_deref().map(|u| u.trim_end_matches('/').to_owned()),
             auth: super::assemble::auth(&p.sign_in),
             enforcing: p.enforcing,
+            crawl: p.crawl,
         })
     });
     let offers = space.offers.iter().filter_map(|offer| {
@@ -93,6 +96,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
     let limits = Limits {
         token_seconds: i64::try_from(space.token).unwrap_or(300),
         give_up_seconds: i64::try_from(space.give_up).unwrap_or(3600),
+        crawl_seconds: i64::try_from(space.crawl).unwrap_or(600),
         ..Limits::default()
     };
     let settings = DspConfig {

@@ -32,11 +32,13 @@ pub struct Limits {
     pub give_up_seconds: i64,
     /// How many messages are under way at once.
     pub at_once: usize,
+    /// How many seconds lie between two looks at another connector's catalogue.
+    pub crawl_seconds: i64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { token_seconds: 300, give_up_seconds: 3600, at_once: 64 }
+        Self { token_seconds: 300, give_up_seconds: 3600, at_once: 64, crawl_seconds: 600 }
     }
 }
 
@@ -53,6 +55,8 @@ pub struct Participant {
     pub auth: Auth,
     /// Whether it enforces consent itself, as another hub does.
     pub enforcing: bool,
+    /// Whether its catalogue is fetched and kept. Needs an address.
+    pub crawl: bool,
 }
 
 impl Participant {

@@ -1,1 +1,6 @@
 //! The connector.
+
+mod it {
+    mod crawl;
+    pub mod stand;
+}
