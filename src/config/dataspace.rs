@@ -23,6 +23,12 @@ pub struct Dataspace {
     pub give_up: u64,
     /// How many seconds lie between two looks at a participant's catalogue.
     pub crawl: u64,
+    /// A title of what it offers.
+    pub title: Option<String>,
+    /// What it offers, in words.
+    pub description: Option<String>,
+    /// The acts of law under which its catalogue is kept.
+    pub legislation: Vec<Iri>,
     /// The connectors it deals with.
     pub participants: Vec<Participant>,
     /// What it offers.
@@ -78,6 +84,10 @@ pub struct Offer {
     pub dataset: String,
     /// A title for people.
     pub title: Option<String>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The acts of law under which it is made available.
+    pub legislation: Vec<Iri>,
     /// The route.
     pub route: Option<(Place, String)>,
     /// For what.
@@ -138,12 +148,20 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         token: t.seconds("token").unwrap_or(TOKEN_SECONDS),
         give_up: t.seconds("give_up").unwrap_or(GIVE_UP_SECONDS),
         crawl: crawl.max(SHORTEST_CRAWL),
+        title: t.text("title"),
+        description: t.text("description"),
+        legislation: legislation(&t),
         participants,
         offers,
         conformance: t.table("conformance").map(conformance),
     };
     t.finish();
     Some(out)
+}
+
+/// Acts of law by their IRIs, e.g. `http://data.europa.eu/eli/reg_impl/2023/138/oj`.
+fn legislation(t: &Reader<'_>) -> Vec<Iri> {
+    t.items("legislation").into_iter().filter_map(|n| t.parse_node(n, "an absolute IRI of an act of law", |text| Iri::new(text).ok())).collect()
 }
 
 fn participant(t: Reader<'_>, name: String) -> Option<Participant> {
@@ -183,6 +201,8 @@ fn offer(t: Reader<'_>, name: String, names: &Names<'_>) -> Option<Offer> {
         dataset: t.text("dataset").unwrap_or_else(|| format!("urn:waybill:dataset:{name}")),
         name,
         title: t.text("title"),
+        description: t.text("description"),
+        legislation: legislation(&t),
         route: t.text("route").map(|r| (t.place_of("route"), r)),
         purposes: names.purpose_list(&t, "purposes"),
         participants: t.texts("participants"),

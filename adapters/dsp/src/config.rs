@@ -21,6 +21,25 @@ pub struct DspConfig {
     pub conformance: Option<Conformance>,
     /// Times and limits.
     pub limits: Limits,
+    /// What its catalogue for data portals says of it.
+    pub about: About,
+}
+
+/// Who offers, for people.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The operator.
+    pub party: Option<Iri>,
+    /// The operator's name.
+    pub name: Option<String>,
+    /// How the operator is reached: an address of the web or of mail, or words.
+    pub contact: Option<String>,
+    /// A title of the catalogue.
+    pub title: Option<String>,
+    /// What is in the catalogue.
+    pub description: Option<String>,
+    /// The acts of law under which the catalogue is kept.
+    pub legislation: Vec<Iri>,
 }
 
 /// Times and limits of the connector.
@@ -74,6 +93,10 @@ pub struct Offering {
     pub dataset: String,
     /// A title for people.
     pub title: Option<String>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The acts of law under which it is made available.
+    pub legislation: Vec<Iri>,
     /// The expanded types of its entities.
     pub types: Vec<Iri>,
     /// Its entities, when they are named.

@@ -2,5 +2,6 @@
 
 mod it {
     mod crawl;
+    mod dcat;
     pub mod stand;
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use waybill_dsp::{Connector, Crawled, DspConfig, Format, Limits, MockIdentity, Offering, Participant, Strategy};
+use waybill_dsp::{About, Connector, Crawled, DspConfig, Format, Limits, MockIdentity, Offering, Participant, Strategy};
 use waybill_exchange::Hub;
 use waybill_gate::Governance;
 use waybill_http::{Auth, Authenticator, Client, ClientConfig, Guard, InResponse, Method, OutRequest, Request, Response, RouteOptions, Router, ServerConfig, ServerHandle, StaticToken, header, serve};
@@ -51,6 +51,8 @@ pub fn offering(dataset: &str, title: Option<&str>, kind: &str) -> Offering {
     Offering {
         dataset: dataset.to_owned(),
         title: title.map(str::to_owned),
+        description: None,
+        legislation: Vec::new(),
         types: vec![iri(kind)],
         ids: Vec::new(),
         attributes: Vec::new(),
@@ -74,6 +76,7 @@ pub fn settings(id: &str, base_url: &str, participants: Vec<Participant>, offers
         offers: offers.into_iter().map(Arc::new).collect(),
         conformance: None,
         limits: Limits { crawl_seconds: PERIOD, ..Limits::default() },
+        about: About::default(),
     }
 }
 
@@ -103,7 +106,7 @@ impl Stand {
         let hub = Hub::open(store, Governance::bare(&url).expect("governance"), clock.clone()).await.expect("a hub");
         let client = client(clock);
         let connector = Connector::new(hub, client.clone(), settings(id, &url, participants, offers), Arc::new(MockIdentity), |_| ("none", String::new()));
-        let router = waybill_dsp::routes(&connector).merge(waybill_dsp::management_routes(&connector)).merge(waybill_dsp::federated_routes(&connector));
+        let router = waybill_dsp::routes(&connector).merge(waybill_dsp::management_routes(&connector)).merge(waybill_dsp::federated_routes(&connector)).merge(waybill_dsp::open_data_routes(&connector));
         let operator = StaticToken::operator(OPERATOR, "operator");
         let server = serve(ServerConfig::new(at), router, Authenticator::closed().with_tokens([operator]), clock.clone()).await.expect("served");
         let crawl = tokio::spawn(connector.clone().crawl());
@@ -128,6 +131,15 @@ impl Stand {
     /// Calls an address as the operator.
     pub async fn operator(&self, method: Method, path: &str, body: &Value) -> InResponse {
         self.call(method, path, body, Some(OPERATOR)).await
+    }
+
+    /// Calls an address as nobody, with an `Accept` where one is given.
+    pub async fn get(&self, path: &str, accept: Option<&str>) -> InResponse {
+        let mut request = OutRequest::get(format!("{}{path}", self.url));
+        if let Some(accept) = accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        self.client.send(request).await.expect("an answer")
     }
 
     pub async fn call(&self, method: Method, path: &str, body: &Value, token: Option<&str>) -> InResponse {
