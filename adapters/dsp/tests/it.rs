@@ -3,5 +3,7 @@
 mod it {
     mod crawl;
     mod dcat;
+    mod messages;
+    mod schemas;
     pub mod stand;
 }
