@@ -22,3 +22,13 @@ mod schemas;
 mod suite;
 #[path = "it/support.rs"]
 mod support;
+
+mod it {
+    mod crawl;
+    mod dcat;
+    #[path = "own_messages.rs"]
+    mod messages;
+    #[path = "own_schemas.rs"]
+    mod schemas;
+    pub mod stand;
+}
