@@ -47,9 +47,9 @@ async fn pair() -> Pair {
         party: Iri::new("https://provider.example/#us").expect("an IRI"),
         address: Some(format!("http://{other}/dsp/2025-1")),
         auth: Auth::Bearer(Arc::from(TOKEN)),
-        enforcing: false,
+        enforcing: false, crawl: false
     });
-    let config = DspConfig {
+    let config = DspConfig { about: waybill_dsp::About::default(),
         participant: CONSUMER.into(),
         base_url: format!("http://{own}"),
         participants: vec![provider.clone()],

@@ -51,6 +51,8 @@ pub fn client(clock: &Clock) -> Client {
 /// A dataset of open stations with one offer that has no purpose.
 pub fn open_offering(dataset: &str) -> Offering {
     Offering {
+        description: None,
+        legislation: Vec::new(),
         dataset: dataset.to_owned(),
         title: None,
         types: vec![iri(STATION)],
@@ -99,13 +101,14 @@ impl Setup {
 
     pub fn config(&self) -> DspConfig {
         DspConfig {
+            about: waybill_dsp::About::default(),
             participant: self.id.to_owned(),
             base_url: format!("http://{}", self.at),
             participants: self
                 .others
                 .iter()
                 .map(|(id, address)| {
-                    Arc::new(Participant { id: (*id).to_owned(), party: party_of(id), address: address.clone(), auth: Auth::Bearer(Arc::from(token(self.id, id))), enforcing: false })
+                    Arc::new(Participant { id: (*id).to_owned(), party: party_of(id), address: address.clone(), auth: Auth::Bearer(Arc::from(token(self.id, id))), enforcing: false, crawl: false })
                 })
                 .collect(),
             offers: self.offers.iter().cloned().map(Arc::new).collect(),
