@@ -4,12 +4,14 @@ mod caller;
 mod dpop;
 mod oidc;
 mod replay;
+mod resolve;
 mod tokens;
 
 pub use caller::{Caller, Credential, Registration, Role, Tenants, WebIds};
 pub use dpop::{DpopError, Proof, ProofExpectation, verify_proof};
 pub use oidc::{Claims, IssuerConfig, TokenError, TokenVerifier, VerifiedToken, VerifierConfig};
 pub use replay::{ReplayCache, ReplayError};
+pub use resolve::{ResolveToken, Resolved};
 pub use tokens::StaticToken;
 
 use crate::fault;
@@ -18,6 +20,7 @@ use crate::problems;
 use http::{HeaderMap, Method, Uri, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use resolve::Resolver;
 use tokens::StaticTokens;
 use waybill_model::{DateTime, Iri, Principal, Problem};
 
@@ -38,6 +41,7 @@ pub struct Authenticator {
     local: Caller,
     tokens: StaticTokens,
     registrations: Vec<Registration>,
+    resolver: Option<Resolver>,
     verifier: Option<Arc<TokenVerifier>>,
     loopback_operator: bool,
     replay: Arc<ReplayCache>,
@@ -50,6 +54,7 @@ impl Default for Authenticator {
             local: Caller::loopback_operator(),
             tokens: StaticTokens::default(),
             registrations: Vec::new(),
+            resolver: None,
             verifier: None,
             loopback_operator: false,
             replay: Arc::default(),
@@ -82,6 +87,12 @@ impl Authenticator {
         self.registrations = registrations;
         self
     }
+    /// The same, asking `resolver` about each bearer token that is no static one, before the issuers are. There is one resolver: the last counts.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn ResolveToken>) -> Self {
+        self.resolver = Some(Resolver(resolver));
+        self
+    }
     /// The same, taking a caller without credentials on the loopback socket as the operator. Only for a hub without a file that
     /// listens on loopback: a request that came through a proxy, or that a browser sent for a page of another site, is not taken so.
     #[must_use]
@@ -90,9 +101,11 @@ impl Authenticator {
         self
     }
 
-    /// The same, remembering the proofs that `other` has seen: a new configuration must not make an old proof good again.
+    /// The same, remembering the proofs that `other` has seen: a new configuration must not make an old proof good again. Whoever resolves
+    /// tokens is no part of a configuration, and stays unless another is named.
     pub(crate) fn remembering(mut self, other: &Self) -> Self {
         self.replay = other.replay.clone();
+        self.resolver = self.resolver.or_else(|| other.resolver.clone());
         self
     }
 
@@ -105,10 +118,17 @@ impl Authenticator {
         match presented(facts.headers)? {
             Presented::Nothing if self.loopback_operator && is_local(facts) => Ok(self.local.clone()),
             Presented::Nothing => Ok(self.anonymous.clone()),
-            Presented::Bearer(token) => match self.tokens.find(token) {
-                Some(caller) => Ok(caller),
-                None => self.by_issuer(token, None, facts, now).await,
-            },
+            Presented::Bearer(token) => {
+                if let Some(caller) = self.tokens.find(token) {
+                    return Ok(caller);
+                }
+                if let Some(resolver) = &self.resolver
+                    && let Some(known) = resolver.caller(token).await
+                {
+                    return known;
+                }
+                self.by_issuer(token, None, facts, now).await
+            }
             Presented::Dpop(token) => {
                 let mut proofs = facts.headers.get_all("dpop").iter();
                 let (Some(proof), None) = (proofs.next(), proofs.next()) else {
