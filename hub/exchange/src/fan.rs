@@ -6,7 +6,7 @@
 use crate::follow::followers_of;
 use crate::hub::Hub;
 use crate::scan::each_doc;
-use crate::rows::{Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo, follower_entity, key, of_follower};
+use crate::rows::{Behalf, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo, follower_entity, key, of_follower};
 use crate::write::put_todo;
 use std::ops::ControlFlow;
 use waybill_gate::{Accumulator, WINDOW};
@@ -112,6 +112,7 @@ impl Hub {
                     self.todo_entity(&mut batch, tenant, &entity);
                 }
             }
+            Todo::Licence { id } => followers_under(r, &mut batch, id, now)?,
             Todo::Rules { tenant, after } => self.apply_rules(r, &mut batch, tenant, after)?,
             Todo::Load { tenant, follower, after } => self.load(r, &mut batch, tenant, follower, after, now)?,
         }
@@ -172,6 +173,17 @@ impl Hub {
         }
         Ok(closed)
     }
+}
+
+/// Everybody who follows under the licence `id` is shown what may be seen under it now.
+fn followers_under(r: &Reader<'_>, batch: &mut Batch, id: &Iri, now: DateTime) -> Result<(), StoreError> {
+    each_doc(r, FOLLOWER, "", |doc| {
+        let Ok(follower) = serde_json::from_slice::<Follower>(&doc.payload) else { return };
+        if matches!(&follower.on_behalf, Behalf::Licensed { agreement, .. } if agreement == id) {
+            let row = Todo::Load { tenant: follower.tenant.clone(), follower: follower.id.clone(), after: String::new() };
+            put_todo(batch, &key(&["load", follower.tenant.as_str(), follower.id.as_str()]), &row, now);
+        }
+    })
 }
 
 pub(crate) fn is_on(follower: &Follower, now: DateTime) -> bool {

@@ -37,7 +37,8 @@ impl Hub {
     /// 401 for nobody in particular, 403 for a person: what belongs to no party, anybody could read, change and end. 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
     /// not heard (consent-design §8).
     pub async fn follow(&self, scope: &Scope, new: NewFollower) -> Result<Iri, Problem> {
-        owned(scope)?;
+        let on_behalf = self.behalf(scope);
+        owned(scope, &on_behalf)?;
         let sink = self.sink(new.sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", format!("there is no sink `{}`", new.sink)))?;
         let selection = sink.selection(new.spec.as_bytes())?;
         self.hears(scope, &selection)?;
@@ -48,7 +49,7 @@ impl Hub {
             tenant: scope.tenant.clone(),
             sink: new.sink.to_owned(),
             spec: new.spec,
-            on_behalf: Behalf::of(scope),
+            on_behalf,
             active: new.active,
             expires_at: new.expires_at,
             created_at: now,
@@ -69,6 +70,12 @@ impl Hub {
             _ => p,
         })?;
         Ok(id)
+    }
+
+    /// What a follower keeps of `scope`: of the agreement, only a licence. Agreements of the configuration go by the recipient.
+    fn behalf(&self, scope: &Scope) -> Behalf {
+        let agreement = scope.agreement.clone().filter(|_| self.governance().is_licensed(scope));
+        Behalf::of(&Scope { agreement, ..scope.clone() })
     }
 
     /// A follower that would not hear of deletions gets no personal data, unless the recipient's hub hears of withdrawals by event.
@@ -98,7 +105,7 @@ impl Hub {
     /// # Errors
     /// The store's.
     pub async fn followers(&self, scope: &Scope, sink: &'static str) -> Result<Vec<Follower>, Problem> {
-        let (tenant, behalf, all) = (scope.tenant.clone(), Behalf::of(scope), scope.is_operator());
+        let (tenant, behalf, all) = (scope.tenant.clone(), self.behalf(scope), scope.is_operator() && !self.governance().is_licensed(scope));
         let list = self.inner.store.read(move |r| followers_of(r, &tenant)).await?;
         Ok(list.into_iter().filter(|f| f.sink == sink && (all || (behalf != Behalf::Anonymous && f.on_behalf == behalf))).collect())
     }
@@ -171,8 +178,8 @@ impl Hub {
 }
 
 /// Whether what `scope` makes belongs to somebody whom a later call can be told apart from others.
-fn owned(scope: &Scope) -> Result<(), Problem> {
-    if Behalf::of(scope) != Behalf::Anonymous {
+fn owned(scope: &Scope, on_behalf: &Behalf) -> Result<(), Problem> {
+    if *on_behalf != Behalf::Anonymous {
         return Ok(());
     }
     Err(if scope.principal == waybill_model::Principal::Anonymous {

@@ -16,6 +16,7 @@ mod follow;
 mod govern;
 mod hub;
 mod inbox;
+mod licence;
 mod notice;
 mod origin;
 mod pods;

@@ -3,10 +3,10 @@
 use crate::hub::Hub;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use waybill_gate::{Page, Released, Tally, View, VisibleDoc};
+use waybill_gate::{Eyes, Licence, Page, Released, Tally, VisibleDoc};
 use waybill_model::{Iri, Problem, ProblemCode, Scope};
 use waybill_query::{Candidates, EntityQuery};
-use waybill_store::{Filter, StoreError};
+use waybill_store::{Filter, Reader, StoreError};
 
 /// How many entities are put in an order at once.
 const MAX_SORTED: usize = 10_000;
@@ -74,7 +74,7 @@ impl Hub {
             .read(move |r| {
                 let mut tally = Tally::default();
                 let eyes = seen.eyes(r)?;
-                let filter = within_reach(r, &eyes, &query, filter_for(&seen, &query), &mut tally)?;
+                let filter = within_reach(r, &eyes, types_of(&query), filter_for(&eyes, &query), &mut tally)?;
                 let (mut page, mut total, mut failed) = (Vec::new(), 0u64, None);
                 r.candidates(&tenant, &filter, None, |doc| {
                     match eyes.mask(&doc, &mut tally) {
@@ -178,16 +178,22 @@ pub(crate) fn fits(query: &EntityQuery, doc: &waybill_model::EntityDoc) -> bool 
 
 /// The indexes may answer only what they answer as the recipient would see it: a condition on a stored value counts only where she
 /// sees the stored value; elsewhere it is left to the filter behind the mask.
-pub(crate) fn filter_for(view: &View, query: &EntityQuery) -> Filter {
+fn filter_for(eyes: &Eyes<'_>, query: &EntityQuery) -> Filter {
     let types = types_of(query);
-    let filter = lower(&query.candidates(), &|name| view.sees_stored_value(&types, name));
-    if view.scope().is_operator() { filter } else { or_several_types(filter) }
+    let filter = lower(&query.candidates(), &|name| eyes.sees_stored_value(&types, name));
+    if eyes.scope().is_operator() { filter } else { or_several_types(filter) }
 }
 
 /// Of large stores of personal data, only what somebody granted the caller anything of is looked at. Of the rest it is known that it stays
 /// closed, and counted once.
-fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::Eyes<'_>, query: &EntityQuery, filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
-    let types = types_of(query);
+pub(crate) fn within_reach(r: &Reader<'_>, eyes: &Eyes<'_>, mut types: Vec<Iri>, mut filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
+    if let Some(licence) = eyes.licence() {
+        // What it does not cover need not be looked at.
+        filter = Filter::And(vec![filter, dataset(licence)]);
+        if types.is_empty() {
+            types.clone_from(&licence.types);
+        }
+    }
     let tenant = &eyes.scope().tenant;
     let Some(reach) = eyes.reach(&types)? else { return Ok(filter) };
     let all = Filter::Types(types.iter().map(ToString::to_string).collect());
@@ -203,6 +209,13 @@ fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::Eyes<'_>, qu
     let heads = reach.heads.iter().map(|head| Filter::IdPrefix(head.clone()));
     tally.not_looked_at();
     Ok(Filter::And(vec![filter, Filter::Or(std::iter::once(Filter::Ids(ids)).chain(heads).collect())]))
+}
+
+/// The entities that a licence covers.
+fn dataset(licence: &Licence) -> Filter {
+    let texts = |list: &[Iri]| list.iter().map(ToString::to_string).collect();
+    let types = Filter::Types(texts(&licence.types));
+    if licence.ids.is_empty() { types } else { Filter::And(vec![types, Filter::Ids(texts(&licence.ids))]) }
 }
 
 /// An Attribute that is open for one type may be personal for another that the entity has too, and shown changed: then its stored value

@@ -109,16 +109,26 @@ pub enum Behalf {
         /// For what.
         purpose: Option<Iri>,
     },
+    /// An organisation, under a licence.
+    Licensed {
+        /// Who receives.
+        recipient: PartyId,
+        /// For what.
+        purpose: Option<Iri>,
+        /// The agreement's id.
+        agreement: Iri,
+    },
     /// Nobody that is known.
     Anonymous,
 }
 
 impl Behalf {
-    /// What `scope` says.
+    /// What `scope` says, which names an agreement only where that is a licence.
     pub fn of(scope: &Scope) -> Self {
-        match (&scope.principal, &scope.recipient) {
-            (Principal::Operator(_), None) => Self::Operator,
-            (_, Some(recipient)) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone() },
+        match (&scope.principal, &scope.recipient, &scope.agreement) {
+            (_, Some(recipient), Some(agreement)) => Self::Licensed { recipient: recipient.clone(), purpose: scope.purpose.clone(), agreement: agreement.clone() },
+            (Principal::Operator(_), None, None) => Self::Operator,
+            (_, Some(recipient), None) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone() },
             _ => Self::Anonymous,
         }
     }
@@ -130,7 +140,17 @@ impl Behalf {
             Self::Party { recipient, purpose } => {
                 Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), ..base }
             }
+            Self::Licensed { recipient, purpose, agreement } => {
+                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), agreement: Some(agreement.clone()), ..base }
+            }
             Self::Anonymous => base,
+        }
+    }
+    /// Who receives, where that is a party.
+    pub fn recipient(&self) -> Option<&PartyId> {
+        match self {
+            Self::Party { recipient, .. } | Self::Licensed { recipient, .. } => Some(recipient),
+            Self::Operator | Self::Anonymous => None,
         }
     }
 }
@@ -224,6 +244,11 @@ pub enum Todo {
         tenant: TenantId,
         /// Where to go on.
         after: String,
+    },
+    /// A licence was given, changed, began or ended: whoever follows under it may see other things.
+    Licence {
+        /// The agreement's id.
+        id: Iri,
     },
     /// A follower is new, or may see other things: everything is looked at.
     Load {

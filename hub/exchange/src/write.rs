@@ -29,6 +29,10 @@ impl Hub {
     /// A 403 [`Problem`].
     pub fn may_write(&self, scope: &Scope) -> Result<(), Problem> {
         let governance = self.governance();
+        if governance.is_licensed(scope) {
+            return Err(Problem::new(ProblemCode("licence-never-writes"), 403, "A licence is for reading", "this call is made under a negotiated agreement, and those let nobody write here")
+                .help("Write as a client that is registered for a party with an agreement with `write = true`."));
+        }
         let allowed = scope.is_operator()
             || matches!(scope.principal, waybill_model::Principal::Hub)
             || scope.recipient.as_ref().is_some_and(|party| governance.agreements.iter().any(|a| a.write && a.recipient.as_ref() == Some(party)));

@@ -7,7 +7,8 @@ use crate::reason::Tally;
 use crate::released::{Receipt, Released};
 use crate::standing;
 use crate::tagging::Tagger;
-use crate::view::{View, VisibleDoc};
+use crate::view::View;
+use crate::visible::VisibleDoc;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, RwLock};
 use waybill_consent::ConsentBook;
@@ -90,8 +91,8 @@ impl Gate {
     /// what stayed closed, is counted and recorded by the minute.
     ///
     /// # Errors
-    /// The store's and the journal's: then nothing is released. `store-conflict` means that a consent changed since the entities were
-    /// looked at: look again.
+    /// The store's and the journal's: then nothing is released. `store-conflict` means that a consent, or the licence of
+    /// the call, changed since the entities were looked at: look again.
     pub async fn release_page(&self, view: &View, docs: Vec<VisibleDoc>, total: Option<u64>, tally: Tally, query: &str) -> Result<Released<Page>, Problem> {
         let (entities, receipt) = self.tag_and_record(view, docs, tally, Kind::Disclosure, query, Batch::new()).await?;
         Ok(Released::new(Page { entities, total }, receipt))
@@ -129,6 +130,7 @@ impl Gate {
     async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
         let personal = tally.matched_personal > 0 || docs.iter().any(VisibleDoc::is_personal);
         let recipient = view.scope().recipient.clone();
+        standing::still(&mut batch, &view.scope().tenant, &docs);
         if !personal {
             if !batch.is_empty() {
                 self.0.store.commit(batch).await?;
@@ -140,7 +142,6 @@ impl Gate {
             let entities = docs.into_iter().map(|v| v.doc).collect();
             return Ok((entities, Receipt { recipient, ..Receipt::default() }));
         }
-        standing::still(&mut batch, &view.scope().tenant, &docs);
         let needed = Tagger::needed(&docs, recipient.clone());
         let found = if needed.is_empty() {
             onward::Found::default()

@@ -30,6 +30,10 @@ pub enum Reason {
     NotForwardable,
     /// It came under an envelope that this hub does not have.
     UnknownEnvelope,
+    /// The licence of the call is missing, another party's, not in its time or ended.
+    LicenceOver,
+    /// The licence of the call does not cover this.
+    NotLicensed,
 }
 
 impl Reason {
@@ -47,6 +51,8 @@ impl Reason {
             Self::Stale => "stale",
             Self::NotForwardable => "not-forwardable",
             Self::UnknownEnvelope => "unknown-envelope",
+            Self::LicenceOver => "licence-over",
+            Self::NotLicensed => "not-licensed",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Tags and manifests: made here, at the gate, and nowhere else (consent-design §4).
 
 use crate::onward::{Found, Needed};
-use crate::view::{Right, View, VisibleDoc};
+use crate::view::View;
+use crate::visible::{Right, VisibleDoc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;

@@ -42,6 +42,8 @@ pub enum Kind {
     Configuration,
     /// The store was put back from a backup.
     Restore,
+    /// An organisation was licensed to ask for data, or its licence ended.
+    Agreement,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
             Self::KeyChange => "key-change",
             Self::Configuration => "configuration",
             Self::Restore => "restore",
+            Self::Agreement => "agreement",
         }
     }
 }

@@ -25,6 +25,10 @@ pub fn types(list: &str) -> TypeSelection {
     TypeSelection::parse(list, &Names).expect("types")
 }
 
+pub fn q(text: &str) -> Q {
+    Q::parse(text, &Names).expect("q")
+}
+
 struct Names;
 impl waybill_query::Expander for Names {
     fn expand(&self, term: &str) -> String {
