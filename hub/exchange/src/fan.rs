@@ -10,7 +10,7 @@ use crate::rows::{Behalf, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo
 use crate::write::put_todo;
 use std::ops::ControlFlow;
 use waybill_gate::{Accumulator, WINDOW};
-use waybill_model::{DateTime, EnvelopeHash, Iri, Problem, TenantId};
+use waybill_model::{DateTime, EntityDoc, EnvelopeHash, Iri, Problem, TenantId};
 use waybill_port::Selection;
 use waybill_store::{Batch, Doc, Filter, Reader, StoreError};
 
@@ -93,7 +93,7 @@ impl Hub {
                 for follower in followers_of(r, tenant)? {
                     // Also without its sink: what it has seen has to be taken back once the sink is there again.
                     let selection = self.selection(&follower);
-                    let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| crate::read::fits(&s.query, d)));
+                    let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| may_fit(&follower, &s, d)));
                     let at = follower_entity(tenant, &follower.id, id.as_str());
                     // What a follower has seen is taken back even while it rests.
                     // So is what may be on its way to it just now.
@@ -184,6 +184,15 @@ fn followers_under(r: &Reader<'_>, batch: &mut Batch, id: &Iri, now: DateTime) -
             put_todo(batch, &key(&["load", follower.tenant.as_str(), follower.id.as_str()]), &row, now);
         }
     })
+}
+
+/// Whether `doc` may be one that the follower selects. Under a licence it may go by an identifier that only eyes know.
+fn may_fit(follower: &Follower, selection: &Selection, doc: &EntityDoc) -> bool {
+    let selectors = &selection.query.selectors;
+    match follower.on_behalf {
+        Behalf::Licensed { .. } => selectors.is_empty() || selectors.iter().any(|s| s.types.as_ref().is_none_or(|types| types.matches(doc))),
+        _ => crate::read::fits(&selection.query, doc),
+    }
 }
 
 pub(crate) fn is_on(follower: &Follower, now: DateTime) -> bool {

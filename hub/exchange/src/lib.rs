@@ -20,6 +20,7 @@ mod licence;
 mod notice;
 mod origin;
 mod pods;
+mod pulled;
 mod quarantine;
 mod read;
 mod restore;

@@ -4,13 +4,15 @@ use crate::follow::encode;
 use crate::hub::Hub;
 use crate::read::within_reach;
 use crate::rows::{Todo, key};
+use crate::scan::each_doc;
 use crate::write::put_todo;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use waybill_gate::{LICENCE, Licence, Tally};
 use waybill_journal::{Kind, Record};
-use waybill_model::{Iri, Problem, ProblemCode, Scope};
-use waybill_store::{Batch, Filter, Reader};
+use waybill_model::{Iri, Problem, ProblemCode, Scope, TenantId};
+use waybill_store::{Batch, Filter, Reader, StoreError};
 
 /// How often a change is tried again when another was faster.
 const TRIES: u32 = 16;
@@ -107,6 +109,30 @@ impl Hub {
         });
         let record = Record::new(Kind::Agreement, licence.tenant.clone(), now).recipient(Some(licence.party.clone())).detail(detail);
         self.inner.journal.append(batch, record);
+    }
+
+    /// Entities that are `gone` with a person are named in no licence any more. Returns by which names they left: the organisations' own.
+    pub(crate) fn forget_in_licences(&self, r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, gone: &BTreeSet<Iri>) -> Result<BTreeSet<String>, StoreError> {
+        let mut names = BTreeSet::new();
+        each_doc(r, LICENCE, "", |doc| {
+            let Ok(mut licence) = serde_json::from_slice::<Licence>(&doc.payload) else { return };
+            if licence.tenant != *tenant {
+                return;
+            }
+            names.extend(gone.iter().map(|id| self.inner.pairs.pairwise(&licence, id.as_str()).to_string()));
+            let before = licence.ids.len();
+            licence.ids.retain(|id| !gone.contains(id));
+            if licence.ids.len() == before {
+                return;
+            }
+            if licence.ids.is_empty() {
+                // Without any, it would cover all of its types.
+                licence.types.clear();
+            }
+            batch.expect_doc(LICENCE, &doc.key, Some(doc.revision));
+            batch.put_doc(LICENCE, &doc.key, encode(&licence), None);
+        })?;
+        Ok(names)
     }
 
     fn may_be_licensed(&self, licence: &Licence) -> Result<(), Problem> {

@@ -162,6 +162,9 @@ pub struct Seen {
     pub types: Vec<Iri>,
     /// Instance (name, [`SEP`], datasetId) to the digest of what was shown.
     pub instances: BTreeMap<String, SeenInstance>,
+    /// The identifiers it was or may have been shown under; empty for its own. They are kept here, since a licence that is over makes no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub shown_as: BTreeSet<Iri>,
 }
 
 /// One instance that a follower saw.
@@ -195,10 +198,17 @@ impl Seen {
         self.instances.values().flat_map(SeenInstance::envelopes)
     }
 
-    /// What the follower may have seen when `after` was sent to it and no answer came: that, or what it saw before.
+    /// The identifiers under which the follower may know the entity `stored`.
+    pub fn ids(&self, stored: &Iri) -> BTreeSet<Iri> {
+        if self.shown_as.is_empty() { BTreeSet::from([stored.clone()]) } else { self.shown_as.clone() }
+    }
+
+    /// What the follower may have seen of the entity `stored` when `after` was sent to it and no answer came: that, or what it saw before.
     #[must_use]
-    pub fn or_perhaps(before: Option<&Self>, after: &Self) -> Self {
+    pub fn or_perhaps(before: Option<&Self>, after: &Self, stored: &Iri) -> Self {
         let mut out = before.cloned().unwrap_or_default();
+        let ids: BTreeSet<Iri> = before.into_iter().chain([after]).flat_map(|seen| seen.ids(stored)).collect();
+        out.shown_as = if ids.iter().eq([stored]) { BTreeSet::new() } else { ids };
         out.types.extend(after.types.iter().filter(|t| !before.is_some_and(|b| b.types.contains(t))).cloned());
         for (at, new) in &after.instances {
             let old = out.instances.get(at);

@@ -1,6 +1,7 @@
 //! Licences: what was negotiated with an organisation for one dataset. A licence opens nothing by itself: it bounds what consents (or another
 //! lawful basis) may open to that organisation, and only open data is its own to give.
 
+use crate::pairwise::{Pair, PairKeys};
 use serde::{Deserialize, Serialize};
 use waybill_model::{DateTime, EntityDoc, Iri, PartyId, Scope, TenantId};
 use waybill_store::{Reader, StoreError};
@@ -47,11 +48,13 @@ pub struct Licence {
     pub ended: Option<String>,
 }
 
-/// A licence, and the revision of its row.
+/// A licence, the revision of its row, and what it is carried out with.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub licence: Licence,
     pub revision: u64,
+    /// Where it asks for identifiers of the organisation's own.
+    pub pair: Option<Pair>,
 }
 
 impl std::ops::Deref for Held {
@@ -67,12 +70,16 @@ impl Licence {
     /// # Errors
     /// The store's. A row that cannot be read counts as none.
     pub fn read(reader: &Reader<'_>, id: &Iri) -> Result<Option<Self>, StoreError> {
-        Ok(Self::held(reader, id)?.map(|held| held.licence))
+        Ok(Self::row(reader, id)?.map(|(licence, _)| licence))
     }
 
-    pub(crate) fn held(reader: &Reader<'_>, id: &Iri) -> Result<Option<Held>, StoreError> {
+    fn row(reader: &Reader<'_>, id: &Iri) -> Result<Option<(Self, u64)>, StoreError> {
         let row = reader.doc(LICENCE, id.as_str())?;
-        Ok(row.and_then(|row| Some(Held { licence: serde_json::from_slice(&row.payload).ok()?, revision: row.revision })))
+        Ok(row.and_then(|row| Some((serde_json::from_slice(&row.payload).ok()?, row.revision))))
+    }
+
+    pub(crate) fn held(reader: &Reader<'_>, id: &Iri, pairs: &PairKeys) -> Result<Option<Held>, StoreError> {
+        Ok(Self::row(reader, id)?.map(|(licence, revision)| Held { pair: licence.pairwise.then(|| pairs.pair(&licence)), licence, revision }))
     }
 
     /// Whether it has not ended and `now` lies in its time.

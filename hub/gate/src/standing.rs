@@ -22,7 +22,7 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
             *seen = held.revision.min(*seen);
         }
         if doc.rights.iter().chain(&doc.projected).any(|right| matches!(right, Right::Grants(_))) {
-            bound.push((doc.doc.id().to_owned(), doc.as_of));
+            bound.push((doc.stored_id().to_owned(), doc.as_of));
         }
         for right in doc.rights.iter().chain(&doc.projected) {
             match right {

@@ -3,10 +3,12 @@
 use crate::governance::{Class, Governance};
 use crate::inbound::{self, InboundEnvelope};
 use crate::licence::{Held, Licence};
+use crate::pairwise::{Pair, PairKeys};
 use crate::reason::{Reason, Tally};
 use crate::transform;
 use crate::visible::{Came, Right, VisibleDoc};
 use crate::window::{Accumulator, WINDOW};
+use std::borrow::Cow;
 use std::sync::Arc;
 use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Reach, Transform};
 use waybill_model::{AttributeSpan, DateTime, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, Scope};
@@ -20,6 +22,7 @@ pub struct View {
     pub(crate) now: DateTime,
     pub(crate) governance: Arc<Governance>,
     pub(crate) book: Arc<ConsentBook>,
+    pairs: Arc<PairKeys>,
     kind: Kind,
 }
 
@@ -39,7 +42,7 @@ enum Kind {
 }
 
 impl View {
-    pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>) -> Self {
+    pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>, pairs: Arc<PairKeys>) -> Self {
         let kind = if governance.is_licensed(scope) {
             // Whatever else is agreed with the same party: who calls under a licence is held to it.
             Kind::Licensed
@@ -56,7 +59,7 @@ impl View {
             let agreed = governance.agreement(scope.recipient.as_ref()).map_or(&[][..], |a| a.purposes.as_slice());
             scope.purpose = scope.purpose.filter(|purpose| agreed.contains(purpose));
         }
-        Self { scope, now, governance, book, kind }
+        Self { scope, now, governance, book, pairs, kind }
     }
 
     /// The scope this view belongs to.
@@ -66,6 +69,11 @@ impl View {
     /// The moment it was made.
     pub fn now(&self) -> DateTime {
         self.now
+    }
+
+    /// See [`Governance::is_licensed`].
+    pub fn is_licensed(&self) -> bool {
+        self.kind == Kind::Licensed
     }
 
     /// See [`Governance::is_deaf`].
@@ -82,7 +90,7 @@ impl View {
         let mut eyes = Eyes { view: self, reader, consents, kind: self.kind, purpose: self.scope.purpose.as_ref(), licence: None };
         if let (Kind::Licensed, Some(id)) = (self.kind, &self.scope.agreement) {
             eyes.kind = Kind::Nobody;
-            if let Some(held) = Licence::held(reader, id)?.filter(|held| held.is_for(&self.scope) && held.is_in_force(self.now)) {
+            if let Some(held) = Licence::held(reader, id, &self.pairs)?.filter(|held| held.is_for(&self.scope) && held.is_in_force(self.now)) {
                 eyes.kind = Kind::Party { open: held.open };
                 eyes.purpose = eyes.purpose.filter(|purpose| held.purposes.contains(purpose));
                 eyes.licence = Some(Arc::new(held));
@@ -125,7 +133,8 @@ impl Eyes<'_> {
     /// may an index answer for it. True for the operator, and for Attributes that are open for these types; an entity that has a type
     /// besides may not be, so those of several types are looked at in any case.
     pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
-        if self.licence.as_ref().is_some_and(|held| !held.licence.names(name)) {
+        // Where identifiers are the organisation's own, so is what Relationships point to.
+        if self.licence.as_ref().is_some_and(|held| held.pair.is_some() || !held.names(name)) {
             return false;
         }
         match self.kind {
@@ -138,6 +147,28 @@ impl Eyes<'_> {
     /// The licence in force under which the caller looks, if that is how it does.
     pub fn licence(&self) -> Option<&Licence> {
         self.licence.as_ref().map(|held| &held.licence)
+    }
+
+    /// Whether entities that are about persons are shown under identifiers that are the caller's own. Then they are in no order that others know.
+    pub fn renames(&self) -> bool {
+        self.pair().is_some()
+    }
+
+    /// The identifier that `asked` may stand for. An entity that is found by it and is not shown as `asked` is none for this caller.
+    pub fn stored_id(&self, asked: &str) -> String {
+        self.pair().and_then(|pair| pair.stored(asked)).unwrap_or_else(|| asked.to_owned())
+    }
+
+    fn pair(&self) -> Option<&Pair> {
+        self.licence.as_ref().and_then(|held| held.pair.as_ref())
+    }
+
+    /// The key to rename `doc` with, where it leaves under an identifier of the caller's own. That goes by what may be personal of its types, not
+    /// by what is visible now: an entity must not leave under the one identifier today and under the other once she consents.
+    fn renaming(&self, doc: &EntityDoc) -> Option<&Pair> {
+        let pair = self.pair()?;
+        let open = doc.types().next().is_some() && doc.types().all(|ty| self.governance.is_open_throughout(ty));
+        (!open || doc.spans().iter().any(|span| span.envelope.is_some()) || self.holds_personal(doc)).then_some(pair)
     }
 
     /// Where of the tenant's own entities of `types` anything can be visible at all, when that follows from whom the recipient has grants of:
@@ -170,14 +201,16 @@ impl Eyes<'_> {
             tally.note(if self.view.kind == Kind::Licensed { Reason::LicenceOver } else { Reason::NoAgreement }, &[]);
             return Ok(None);
         }
-        if self.licence.as_ref().is_some_and(|held| !held.licence.covers(doc)) {
+        if self.licence.as_ref().is_some_and(|held| !held.covers(doc)) {
             tally.note(Reason::NotLicensed, &[]);
             return Ok(None);
         }
         if let Some(whole) = self.whole(doc) {
             return Ok(Some(whole));
         }
-        let mut builder = DocBuilder::new(doc.id(), doc.types(), [], None).sized_like(doc);
+        let renaming = self.renaming(doc);
+        let shown_as = renaming.map(|pair| pair.of(doc.id()));
+        let mut builder = DocBuilder::new(shown_as.as_ref().map_or(doc.id(), Iri::as_str), doc.types(), [], None).sized_like(doc);
         let (mut rights, mut personal) = (Vec::with_capacity(doc.spans().len()), false);
         let mut expires_at: Option<DateTime> = None;
         for span in doc.spans() {
@@ -186,7 +219,6 @@ impl Eyes<'_> {
             }
             match self.decide(doc, span)? {
                 Decided::Open(text, right) => {
-                    personal |= !matches!(right, Right::Open);
                     let mut meta = InstanceMeta::of(doc, span);
                     if let Right::Grants(grants) = &right {
                         // When the source last changed would tell of values that are not shown.
@@ -195,7 +227,16 @@ impl Eyes<'_> {
                         let until = grants.iter().filter_map(|g| g.valid.until).min();
                         expires_at = [expires_at, until].into_iter().flatten().min();
                     }
-                    builder.instance(doc.name(span), text.as_deref().unwrap_or_else(|| doc.instance(span)), meta);
+                    let text = match (renaming, text.as_deref().unwrap_or_else(|| doc.instance(span))) {
+                        (None, text) => Cow::Borrowed(text),
+                        // What cannot be read may name what must not be named.
+                        (Some(pair), text) => match pair.rename(text) {
+                            Some(text) => Cow::Owned(text),
+                            None => continue,
+                        },
+                    };
+                    builder.instance(doc.name(span), &text, meta);
+                    personal |= !matches!(right, Right::Open);
                     rights.push(right);
                 }
                 Decided::Closed(reason, subjects) => {
@@ -215,7 +256,8 @@ impl Eyes<'_> {
         let (created_at, modified_at) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((self.now, self.now));
         let mut masked = masked;
         (masked.system.created_at, masked.system.modified_at) = (created_at, modified_at);
-        Ok(Some(VisibleDoc { doc: masked, rights, personal, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() }))
+        let stored = shown_as.map(|_| doc.id().to_owned());
+        Ok(Some(VisibleDoc { doc: masked, stored, rights, personal, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() }))
     }
 
     /// The fast way for what needs no look inside: everything visible as it stands.
@@ -223,10 +265,10 @@ impl Eyes<'_> {
         if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
             return None;
         }
-        if self.licence.as_ref().is_some_and(|held| !held.licence.attributes.is_empty()) {
+        if self.licence.as_ref().is_some_and(|held| !held.attributes.is_empty()) || self.renaming(doc).is_some() {
             return None;
         }
-        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() };
+        let all = |right: Right| VisibleDoc { doc: doc.clone(), stored: None, rights: vec![right; doc.spans().len()], personal: false, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() };
         match self.kind {
             Kind::Operator => Some(VisibleDoc { personal: self.holds_personal(doc), ..all(Right::Operator) }),
             Kind::Party { open: true } if !self.holds_personal(doc) => Some(all(Right::Open)),
@@ -250,7 +292,7 @@ impl Eyes<'_> {
     }
 
     fn decide(&self, doc: &EntityDoc, span: &AttributeSpan) -> Result<Decided, StoreError> {
-        if self.licence.as_ref().is_some_and(|held| !held.licence.names(doc.name(span))) {
+        if self.licence.as_ref().is_some_and(|held| !held.names(doc.name(span))) {
             return Ok(Decided::Closed(Reason::NotLicensed, Vec::new()));
         }
         if let Some(hash) = span.envelope {

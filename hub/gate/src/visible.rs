@@ -1,6 +1,6 @@
 //! An entity as a recipient may see it, and by what right: it can be filtered and counted, and not read.
 
-use crate::licence::Held;
+use crate::licence::{Held, Licence};
 use crate::reason::Tally;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) struct Came {
 #[derive(Debug, Clone)]
 pub struct VisibleDoc {
     pub(crate) doc: EntityDoc,
+    /// Its identifier in the store, where it is shown under one of the recipient's own.
+    pub(crate) stored: Option<String>,
     /// By what right, for each span of `doc`.
     pub(crate) rights: Vec<Right>,
     pub(crate) personal: bool,
@@ -51,9 +53,17 @@ impl VisibleDoc {
     pub fn sort(list: &mut [Self], order: &waybill_query::OrderBy) {
         order.sort_by(list, |visible| &visible.doc);
     }
-    /// The identifier.
+    /// The identifier, as the recipient knows it.
     pub fn id(&self) -> &str {
         self.doc.id()
+    }
+    /// The identifier in the store.
+    pub fn stored_id(&self) -> &str {
+        self.stored.as_deref().unwrap_or_else(|| self.doc.id())
+    }
+    /// The licence that it was looked at under.
+    pub fn licence(&self) -> Option<&Licence> {
+        self.licence.as_ref().map(|held| &held.licence)
     }
     /// The expanded types.
     pub fn types(&self) -> impl Iterator<Item = &str> {
@@ -69,6 +79,16 @@ impl VisibleDoc {
         for subject in subjects {
             *tally.counted.entry(subject.clone()).or_default() += 1;
         }
+    }
+    /// Takes back what [`Self::count`] noted: it is shown after all.
+    pub fn uncount(&self, tally: &mut Tally) {
+        let subjects: BTreeSet<&Iri> = self.rights.iter().flat_map(Right::subjects).collect();
+        for subject in subjects {
+            if let Some(n) = tally.counted.get_mut(subject) {
+                *n = n.saturating_sub(1);
+            }
+        }
+        tally.counted.retain(|_, n| *n > 0);
     }
     /// Whether the query fits what is visible.
     pub fn matches(&self, query: &EntityQuery) -> bool {

@@ -176,10 +176,10 @@ async fn what_was_looked_at_before_a_licence_changed_is_not_released_after_it() 
         };
         let (view, docs) = looked().await;
         assert_eq!(docs.len(), 1, "{id}");
-        world.hub.gate().release_page(&view, docs, None, Tally::default(), "test").await.expect("nothing changed");
+        world.hub.gate().release_page(&view, docs, None, Tally::default(), "test", waybill_store::Batch::new()).await.expect("nothing changed");
         let (view, docs) = looked().await;
         world.hub.license(&Licence { attributes: vec![iri(MODEL)], ..own.clone() }).await.expect("narrowed");
-        let problem = world.hub.gate().release_page(&view, docs, None, Tally::default(), "test").await.expect_err("it was looked at under another licence");
+        let problem = world.hub.gate().release_page(&view, docs, None, Tally::default(), "test", waybill_store::Batch::new()).await.expect_err("it was looked at under another licence");
         assert_eq!(problem.code, "store-conflict", "{id}");
     }
     // The hub itself looks again, and answers as it now stands.
