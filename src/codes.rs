@@ -263,6 +263,20 @@ const ALL: &[Code] = &[
          read, it is taken as unchanged."),
     code("write-not-agreed", "The caller may not write here",
         "Set `write = true` in the recipient's agreement if it should."),
+    code("licence-never-writes", "A licence is for reading",
+        "The call is made under an agreement that was negotiated in a dataspace. Those let nobody write; a client that is registered for a \
+         party with `write = true` may."),
+    // Licences between organisations
+    code("licence-not-found", "There is no such licence",
+        "Or it is another organisation's. Both answer alike."),
+    code("licence-ended", "The licence has ended",
+        "It is over for good. Negotiate a new agreement."),
+    code("licence-id-taken", "The agreement's id is taken",
+        "An agreement of the configuration has it, or it was made with another participant. Use the id of a new agreement."),
+    code("licence-incomplete", "The licence says too little",
+        "A licence names the participant, the party and the types of its dataset. What is not named is not covered."),
+    code("busy-licence", "The licence was changed at the same time",
+        "Try again in a moment."),
     // Hub
     code("bad-base-url", "The base URL is no URL",
         "Set `base_url` in [hub] to an http:// or https:// address."),

@@ -119,6 +119,10 @@ pub(super) const INTERFACES: &[Code] = &[
     // Why something stayed closed; as the journal says it
     code("no-agreement", "No agreement covers it",
         "The recipient needs an agreement, for open data too."),
+    code("licence-over", "The licence of the call is not in force",
+        "It is missing, another party's, not in its time, or it ended. Whatever else is agreed with the same party does not count then."),
+    code("not-licensed", "The licence of the call does not cover it",
+        "It is of another type, another entity or another Attribute than the dataset that was agreed on."),
     code("unbound", "Nobody is known whom the data is about",
         "Bind the entity with `waybill subject bind`, or name its subject in the route."),
     code("no-grant", "The person granted nothing of this to this recipient",

@@ -25,12 +25,12 @@ pub async fn feeds(config: &Config, hub: &Hub, connection: &str) -> Result<Vec<I
             ..Scope::anonymous(TenantId::main())
         };
         let spec = BrokerSink::spec(route.select.types.clone());
-        let as_wanted = |f: &Follower| f.active && f.spec == spec && f.on_behalf == Behalf::of(&scope, &hub.governance());
+        let as_wanted = |f: &Follower| f.active && f.spec == spec && f.on_behalf == Behalf::of(&scope);
         match there.iter().find(|f| f.id == id) {
             Some(follower) if as_wanted(follower) => {}
             Some(_) => {
                 let change = |f: &mut Follower| {
-                    (f.active, f.spec, f.on_behalf) = (true, spec.clone(), Behalf::of(&scope, &hub.governance()));
+                    (f.active, f.spec, f.on_behalf) = (true, spec.clone(), Behalf::of(&scope));
                     Ok(())
                 };
                 hub.change_follower(&operator, kind, &id, change).await?;

@@ -14,9 +14,8 @@ use crate::vocab::{EDC, Format, HTTP_ENDPOINT, WAYBILL};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_gate::Licence;
-use waybill_http::{Caller, Credential, ResolveToken, Tenants, encode_component, problems};
+use waybill_http::{Caller, Credential, ResolveToken, Resolved, Tenants, encode_component, problems};
 use waybill_model::{DateTime, Iri, Principal, Problem, Scope, TenantId};
-use waybill_port::BoxFuture;
 
 const TOKEN: &str = "waybill-transfer+jwt";
 const REFRESH: &str = "waybill-refresh+jwt";
@@ -150,6 +149,7 @@ impl Connector {
     pub(crate) fn licence_of(offering: &Offering, who: &Participant, agreed: &Agreed) -> Option<Licence> {
         Some(Licence {
             id: Iri::new(&agreed.id).ok()?,
+            tenant: TenantId::main(),
             participant: who.id.clone(),
             party: who.party.clone(),
             purposes: agreed.purpose.iter().cloned().collect(),
@@ -158,6 +158,7 @@ impl Connector {
             ids: offering.ids.clone(),
             attributes: offering.attributes.clone(),
             open: !offering.personal,
+            pairwise: offering.personal,
             from: None,
             until: agreed.until,
             ended: None,
@@ -268,7 +269,7 @@ impl Connector {
 }
 
 impl ResolveToken for Connector {
-    fn resolve<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Option<Result<Caller, Problem>>> {
+    fn resolve<'a>(&'a self, token: &'a str) -> Resolved<'a> {
         Box::pin(async move {
             let claims = self.claims(token, TOKEN)?;
             let over = || problems::invalid_token("the transfer of this token is not started, or its agreement is over");

@@ -245,10 +245,12 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
             (before, Some(visible)) if fits && on && stale.is_empty() => {
                 let after = seen_of(&visible, secret);
                 let (personal, known) = (visible.is_personal(), out.draft.entities.len());
-                compare(&mut out, before.as_ref(), &after, id, visible, selection, &mut fingerprint);
+                let Ok(shown) = Iri::new(visible.id()) else { continue };
+                let same = known_as(&mut out, before.as_ref(), &after, &id, &shown, &mut fingerprint);
+                compare(&mut out, before.as_ref().filter(|_| same), &after, shown, visible, selection, &mut fingerprint);
                 if personal && out.draft.entities.len() > known {
                     out.sent.expect_doc(SEEN, at, revision);
-                    out.sent.put_doc(SEEN, at, encode(&Seen::or_perhaps(before.as_ref(), &after)), None);
+                    out.sent.put_doc(SEEN, at, encode(&Seen::or_perhaps(before.as_ref(), &after, &id)), None);
                 }
                 out.seen.put_doc(SEEN, at, encode(&after), None);
             }
@@ -265,13 +267,40 @@ fn plan(r: &Reader<'_>, view: &View, follower: &Follower, selection: &Selection,
             (None, _) => {}
         }
     }
+    if eyes.renames() {
+        // In the order of the store, they would tell in which order their true identifiers are.
+        let changed = std::mem::take(&mut out.draft.changed);
+        let mut both: Vec<_> = std::mem::take(&mut out.draft.entities).into_iter().zip(changed).collect();
+        both.sort_by(|a, b| a.0.id().cmp(b.0.id()));
+        (out.draft.entities, out.draft.changed) = both.into_iter().unzip();
+        out.draft.deleted.sort_by(|a, b| a.id.cmp(&b.id));
+    }
     out.draft.key = waybill_keys::hex(&waybill_keys::sha256(fingerprint.as_bytes()));
     Ok(out)
+}
+
+/// Whether the follower knows the entity `stored` under the identifier by which it is shown now. What it knows under another one is another
+/// entity to it, and is taken back.
+fn known_as(out: &mut Plan, before: Option<&Seen>, after: &Seen, stored: &Iri, shown: &Iri, fingerprint: &mut String) -> bool {
+    let Some(before) = before else { return false };
+    let ids = before.ids(stored);
+    for other in ids.iter().filter(|id| *id != shown) {
+        fingerprint.push_str("|-");
+        fingerprint.push_str(other.as_str());
+        out.draft.deleted.push(Deleted { id: other.clone(), types: before.types.clone(), attributes: Vec::new() });
+    }
+    let known = ids.contains(shown);
+    if !known {
+        let kept: BTreeSet<_> = after.envelopes().collect();
+        out.gone.extend(before.envelopes().filter(|envelope| !kept.contains(envelope)));
+    }
+    known
 }
 
 /// Takes back what the follower saw, but for what `stays`.
 fn retract(out: &mut Plan, at: &str, before: Seen, id: Iri, stays: impl Fn(&String, &SeenInstance) -> bool, fingerprint: &mut String) {
     let lost: BTreeSet<String> = before.instances.iter().filter(|(at, held)| !stays(at, held)).map(|(at, _)| name_of(at)).collect();
+    let ids = before.ids(&id);
     let (gone, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = before.instances.into_iter().partition(|(at, _)| lost.contains(&name_of(at)));
     if gone.is_empty() && !kept.is_empty() {
         return;
@@ -279,12 +308,12 @@ fn retract(out: &mut Plan, at: &str, before: Seen, id: Iri, stays: impl Fn(&Stri
     out.gone.extend(gone.values().flat_map(SeenInstance::envelopes));
     let names = if kept.is_empty() { BTreeSet::new() } else { lost };
     fingerprint.push_str(&format!("|-{id}{names:?}"));
-    let attributes = names.into_iter().filter_map(|n| Iri::new(n).ok()).collect();
-    out.draft.deleted.push(Deleted { id, types: before.types.clone(), attributes });
+    let attributes: Vec<Iri> = names.into_iter().filter_map(|n| Iri::new(n).ok()).collect();
+    out.draft.deleted.extend(ids.into_iter().map(|id| Deleted { id, types: before.types.clone(), attributes: attributes.clone() }));
     if kept.is_empty() {
         out.seen.delete_doc(SEEN, at);
     } else {
-        out.seen.put_doc(SEEN, at, encode(&Seen { types: before.types, instances: kept }), None);
+        out.seen.put_doc(SEEN, at, encode(&Seen { types: before.types, instances: kept, shown_as: before.shown_as }), None);
     }
 }
 
@@ -337,5 +366,6 @@ pub(crate) fn seen_of(visible: &VisibleDoc, secret: &[u8; 32]) -> Seen {
         .digests(secret)
         .map(|d| (key(&[d.name, d.dataset_id.unwrap_or("")]), SeenInstance { digest: d.digest, normal: d.normal, envelope: d.envelope, perhaps: d.others }))
         .collect();
-    Seen { types: visible.types().filter_map(|t| Iri::new(t).ok()).collect(), instances }
+    let shown_as = Iri::new(visible.id()).ok().filter(|id| id.as_str() != visible.stored_id());
+    Seen { types: visible.types().filter_map(|t| Iri::new(t).ok()).collect(), instances, shown_as: shown_as.into_iter().collect() }
 }

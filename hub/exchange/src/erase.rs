@@ -142,7 +142,8 @@ impl Hub {
             forget_under(r, &mut batch, WINDOW, &prefix)?;
         }
         // Of what is about others too, their rows stay: they lead from an envelope that ends to what came under it.
-        forget_rows(r, &mut batch, tenant, subject, &gone)?;
+        let own = self.forget_in_licences(r, &mut batch, tenant, &gone)?;
+        forget_rows(r, &mut batch, tenant, subject, &gone, &own)?;
         let withdrawals = forget_withdrawals(r, &mut batch, tenant, subject)?;
         batch.absorb(ConsentBook::forget(r, tenant, subject, now).map_err(told)?);
         let who = self.erased_key(tenant, subject);
@@ -254,8 +255,9 @@ fn forget_under(r: &Reader<'_>, batch: &mut Batch, space: &str, prefix: &str) ->
     })
 }
 
-/// Rows of work and of record that name her or entities that are `gone` with her.
-fn forget_rows(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, gone: &BTreeSet<Iri>) -> Result<(), StoreError> {
+/// Rows of work and of record that name her or entities that are `gone` with her, also by names that are organisations' `own`. That an organisation
+/// was given them under a licence stays, by its own name alone: it has to be told that they are gone.
+fn forget_rows(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &Iri, gone: &BTreeSet<Iri>, own: &BTreeSet<String>) -> Result<(), StoreError> {
     batch.delete_doc(TODO, &key(&["subject", tenant.as_str(), subject.as_str()]));
     forget_under(r, batch, TODO, &key(&["subject-at", tenant.as_str(), subject.as_str(), ""]))?;
     forget_under(r, batch, POD, &key(&[subject.as_str(), ""]))?;
@@ -287,7 +289,7 @@ fn forget_rows(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, subject: &I
     each_doc(r, MANIFEST, "", |doc| {
         let claims = std::str::from_utf8(&doc.payload).ok().and_then(|text| text.split('.').nth(1)).and_then(waybill_keys::unb64url);
         let claims = claims.and_then(|payload| serde_json::from_slice::<ManifestClaims>(&payload).ok());
-        if claims.is_none_or(|claims| claims.entities.iter().any(|entity| named(entity))) {
+        if claims.is_none_or(|claims| claims.entities.iter().any(|entity| named(entity) || own.contains(entity.as_str()))) {
             batch.delete_doc(MANIFEST, &doc.key);
         }
     })?;

@@ -6,11 +6,11 @@
 use crate::follow::followers_of;
 use crate::hub::Hub;
 use crate::scan::each_doc;
-use crate::rows::{Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo, follower_entity, key, of_follower};
+use crate::rows::{Behalf, Delivery, FOLLOWER, Follower, OUTBOX, SEEN, TODO, Todo, follower_entity, key, of_follower};
 use crate::write::put_todo;
 use std::ops::ControlFlow;
 use waybill_gate::{Accumulator, WINDOW};
-use waybill_model::{DateTime, EnvelopeHash, Iri, Problem, TenantId};
+use waybill_model::{DateTime, EntityDoc, EnvelopeHash, Iri, Problem, TenantId};
 use waybill_port::Selection;
 use waybill_store::{Batch, Doc, Filter, Reader, StoreError};
 
@@ -93,7 +93,7 @@ impl Hub {
                 for follower in followers_of(r, tenant)? {
                     // Also without its sink: what it has seen has to be taken back once the sink is there again.
                     let selection = self.selection(&follower);
-                    let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| crate::read::fits(&s.query, d)));
+                    let wanted = is_on(&follower, now) && selection.is_some_and(|s| doc.as_ref().is_some_and(|d| may_fit(&follower, &s, d)));
                     let at = follower_entity(tenant, &follower.id, id.as_str());
                     // What a follower has seen is taken back even while it rests.
                     // So is what may be on its way to it just now.
@@ -112,6 +112,7 @@ impl Hub {
                     self.todo_entity(&mut batch, tenant, &entity);
                 }
             }
+            Todo::Licence { id } => followers_under(r, &mut batch, id, now)?,
             Todo::Rules { tenant, after } => self.apply_rules(r, &mut batch, tenant, after)?,
             Todo::Load { tenant, follower, after } => self.load(r, &mut batch, tenant, follower, after, now)?,
         }
@@ -171,6 +172,26 @@ impl Hub {
             }
         }
         Ok(closed)
+    }
+}
+
+/// Everybody who follows under the licence `id` is shown what may be seen under it now.
+fn followers_under(r: &Reader<'_>, batch: &mut Batch, id: &Iri, now: DateTime) -> Result<(), StoreError> {
+    each_doc(r, FOLLOWER, "", |doc| {
+        let Ok(follower) = serde_json::from_slice::<Follower>(&doc.payload) else { return };
+        if matches!(&follower.on_behalf, Behalf::Licensed { agreement, .. } if agreement == id) {
+            let row = Todo::Load { tenant: follower.tenant.clone(), follower: follower.id.clone(), after: String::new() };
+            put_todo(batch, &key(&["load", follower.tenant.as_str(), follower.id.as_str()]), &row, now);
+        }
+    })
+}
+
+/// Whether `doc` may be one that the follower selects. Under a licence it may go by an identifier that only eyes know.
+fn may_fit(follower: &Follower, selection: &Selection, doc: &EntityDoc) -> bool {
+    let selectors = &selection.query.selectors;
+    match follower.on_behalf {
+        Behalf::Licensed { .. } => selectors.is_empty() || selectors.iter().any(|s| s.types.as_ref().is_none_or(|types| types.matches(doc))),
+        _ => crate::read::fits(&selection.query, doc),
     }
 }
 

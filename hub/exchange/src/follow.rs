@@ -37,7 +37,8 @@ impl Hub {
     /// 401 for nobody in particular, 403 for a person: what belongs to no party, anybody could read, change and end. 409 when the identifier is taken; what the sink says of the specification; 422 when personal data would go where a deletion is
     /// not heard (consent-design §8).
     pub async fn follow(&self, scope: &Scope, new: NewFollower) -> Result<Iri, Problem> {
-        self.owned(scope)?;
+        let on_behalf = self.behalf(scope);
+        owned(scope, &on_behalf)?;
         let sink = self.sink(new.sink).ok_or_else(|| Problem::new(ProblemCode("no-such-sink"), 422, "Cannot deliver", format!("there is no sink `{}`", new.sink)))?;
         let selection = sink.selection(new.spec.as_bytes())?;
         self.hears(scope, &selection)?;
@@ -48,7 +49,7 @@ impl Hub {
             tenant: scope.tenant.clone(),
             sink: new.sink.to_owned(),
             spec: new.spec,
-            on_behalf: Behalf::of(scope, &self.governance()),
+            on_behalf,
             active: new.active,
             expires_at: new.expires_at,
             created_at: now,
@@ -71,17 +72,10 @@ impl Hub {
         Ok(id)
     }
 
-    /// Whether what `scope` makes belongs to somebody whom a later call can be told apart from others.
-    fn owned(&self, scope: &Scope) -> Result<(), Problem> {
-        if Behalf::of(scope, &self.governance()) != Behalf::Anonymous {
-            return Ok(());
-        }
-        Err(if scope.principal == waybill_model::Principal::Anonymous {
-            Problem::new(ProblemCode("unauthenticated"), 401, "Credentials are needed", "a subscription belongs to somebody whom the hub knows")
-        } else {
-            Problem::new(ProblemCode("no-recipient"), 403, "There is no recipient", "a subscription belongs to a party, and this caller acts for none")
-                .help("Subscribe as a client that is registered for a party.")
-        })
+    /// What a follower keeps of `scope`: of the agreement, only a licence. Agreements of the configuration go by the recipient.
+    fn behalf(&self, scope: &Scope) -> Behalf {
+        let agreement = scope.agreement.clone().filter(|_| self.governance().is_licensed(scope));
+        Behalf::of(&Scope { agreement, ..scope.clone() })
     }
 
     /// A follower that would not hear of deletions gets no personal data, unless the recipient's hub hears of withdrawals by event.
@@ -111,7 +105,7 @@ impl Hub {
     /// # Errors
     /// The store's.
     pub async fn followers(&self, scope: &Scope, sink: &'static str) -> Result<Vec<Follower>, Problem> {
-        let (tenant, behalf, all) = (scope.tenant.clone(), Behalf::of(scope, &self.governance()), scope.is_operator());
+        let (tenant, behalf, all) = (scope.tenant.clone(), self.behalf(scope), scope.is_operator() && !self.governance().is_licensed(scope));
         let list = self.inner.store.read(move |r| followers_of(r, &tenant)).await?;
         Ok(list.into_iter().filter(|f| f.sink == sink && (all || (behalf != Behalf::Anonymous && f.on_behalf == behalf))).collect())
     }
@@ -126,6 +120,20 @@ impl Hub {
             Problem::new(ProblemCode("subscription-not-found"), 404, "Subscription not found", "there is no such subscription, or not for this caller")
                 .of_type("https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound")
         })
+    }
+
+    /// Whether nothing waits to be looked at or delivered for the follower.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_idle(&self, scope: &Scope, follower: &Iri) -> Result<bool, Problem> {
+        let (tenant, follower) = (scope.tenant.clone(), follower.clone());
+        let read = move |r: &Reader<'_>| {
+            let load = r.docs(crate::rows::TODO, &key(&["load", tenant.as_str(), follower.as_str()]), 1, None)?;
+            let waiting = r.docs(OUTBOX, &of_follower(&tenant, &follower), 1, None)?;
+            Ok(load.is_empty() && waiting.is_empty())
+        };
+        Ok(self.inner.store.read(read).await?)
     }
 
     /// Changes one of the caller's followers.
@@ -181,6 +189,19 @@ impl Hub {
         }
         Err(Problem::new(ProblemCode("busy-withdrawal"), 503, "Too many answers", "withdrawals that wait for this subscription kept changing").help("Try again in a moment."))
     }
+}
+
+/// Whether what `scope` makes belongs to somebody whom a later call can be told apart from others.
+fn owned(scope: &Scope, on_behalf: &Behalf) -> Result<(), Problem> {
+    if *on_behalf != Behalf::Anonymous {
+        return Ok(());
+    }
+    Err(if scope.principal == waybill_model::Principal::Anonymous {
+        Problem::new(ProblemCode("unauthenticated"), 401, "Credentials are needed", "a subscription belongs to somebody whom the hub knows")
+    } else {
+        Problem::new(ProblemCode("no-recipient"), 403, "There is no recipient", "a subscription belongs to a party, and this caller acts for none")
+            .help("Subscribe as a client that is registered for a party.")
+    })
 }
 
 pub(crate) fn follower_key(tenant: &TenantId, id: &Iri) -> String {

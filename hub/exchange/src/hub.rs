@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};
 use tokio::sync::Notify;
 use waybill_consent::{ConsentBook, Issuer};
-use waybill_gate::{Gate, Governance};
+use waybill_gate::{Gate, Governance, PairKeys};
 use waybill_journal::Journal;
 use waybill_keys::KeyRing;
 use waybill_model::{Clock, DateTime, Iri, Problem, ProblemCode};
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub journal: Journal,
     pub keys: Arc<RwLock<KeyRing>>,
     pub secret: [u8; 32],
+    pub pairs: Arc<PairKeys>,
     /// Rung after each commit that left work to do.
     pub bell: Notify,
     pub sinks: RwLock<HashMap<&'static str, Arc<dyn Sink>>>,
@@ -91,7 +92,8 @@ impl Hub {
             max_stale: u32::try_from(governance.max_stale_seconds).unwrap_or(60),
         };
         let book = Arc::new(ConsentBook::new(issuer, Profile::waybill()));
-        let gate = Gate::new(store.clone(), book.clone(), journal.clone(), keys.clone(), clock.clone(), governance);
+        let pairs = Arc::new(PairKeys::new(&secret));
+        let gate = Gate::new(store.clone(), book.clone(), journal.clone(), keys.clone(), clock.clone(), governance, pairs.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
@@ -101,6 +103,7 @@ impl Hub {
                 journal,
                 keys,
                 secret,
+                pairs,
                 bell: Notify::new(),
                 sinks: RwLock::default(),
                 sources: RwLock::default(),

@@ -21,6 +21,7 @@ mod notice;
 mod origin;
 mod pods;
 mod process;
+mod pulled;
 mod quarantine;
 mod read;
 mod restore;

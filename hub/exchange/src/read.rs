@@ -1,18 +1,21 @@
 //! Reading entities: who sees what is decided first, then filters, counts and pages are taken of that.
 
 use crate::hub::Hub;
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use waybill_gate::{Page, Released, Tally, VisibleDoc};
+use waybill_gate::{Eyes, Licence, Page, Released, Tally, VisibleDoc};
 use waybill_model::{Iri, Problem, ProblemCode, Scope};
 use waybill_query::{Candidates, EntityQuery};
-use waybill_store::{Filter, StoreError};
+use waybill_store::{Filter, Reader, StoreError};
 
 /// How many entities are put in an order at once.
 const MAX_SORTED: usize = 10_000;
-/// How often a read is begun anew when consents change under it.
+/// How many identifiers are put in an order at once.
+const MAX_SHUFFLED: usize = 1_000_000;
 /// Entities of personal types that are all looked at, so that each refusal stands on somebody's page.
 const WALKED: usize = 2000;
+/// How often a read is begun anew when consents change under it.
 const LOOKS: u32 = 16;
 /// The largest page.
 pub const MAX_LIMIT: usize = 1000;
@@ -36,9 +39,11 @@ impl Hub {
             .read(move |r| {
                 let mut tally = Tally::default();
                 let now = seen.now();
-                let doc = r.entity(&tenant, wanted.as_str())?.filter(|d| d.system.expires_at.is_none_or(|at| at > now));
+                let eyes = seen.eyes(r)?;
+                let doc = r.entity(&tenant, &eyes.stored_id(wanted.as_str()))?.filter(|d| d.system.expires_at.is_none_or(|at| at > now));
                 let visible = match doc {
-                    Some(doc) => seen.eyes(r)?.mask(&doc, &mut tally)?,
+                    // Asked for by an identifier by which it is not shown, it is missing.
+                    Some(doc) => eyes.mask(&doc, &mut tally)?.filter(|v| v.id() == wanted.as_str()),
                     None => None,
                 };
                 Ok((visible.map(|v| v.project(|name| keep(name))), tally))
@@ -46,7 +51,8 @@ impl Hub {
             .await?;
         let found: Vec<VisibleDoc> = found.into_iter().collect();
         let missing = found.is_empty();
-        let page = self.inner.gate.release_page(&view, found, None, tally, &format!("retrieve {id}")).await?;
+        let beside = self.pulled(&view, &found);
+        let page = self.inner.gate.release_page(&view, found, None, tally, &format!("retrieve {id}"), beside).await?;
         if missing {
             return Err(Problem::new(ProblemCode("entity-not-found"), 404, "Entity not found", "there is no such entity, or not for this caller")
                 .of_type("https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound"));
@@ -74,13 +80,20 @@ impl Hub {
             .read(move |r| {
                 let mut tally = Tally::default();
                 let eyes = seen.eyes(r)?;
-                let filter = within_reach(r, &eyes, &types_of(&query), filter_for(&eyes, &query), &mut tally)?;
+                let filter = within_reach(r, &eyes, types_of(&query), filter_for(&eyes, &query), &mut tally)?;
                 let (mut page, mut total, mut failed) = (Vec::new(), 0u64, None);
+                let mut shuffled = (eyes.renames() && query.order.is_none()).then(|| Shuffled::new(&query));
                 r.candidates(&tenant, &filter, None, |doc| {
                     match eyes.mask(&doc, &mut tally) {
                         Ok(Some(visible)) if visible.matches(&query) => {
                             total += 1;
                             tally.matched_personal += u64::from(visible.is_personal());
+                            if let Some(shuffled) = &mut shuffled {
+                                if query.count {
+                                    visible.count(&mut tally);
+                                }
+                                return shuffled.take(&visible);
+                            }
                             if query.order.is_some() {
                                 page.push(visible);
                                 return if page.len() > MAX_SORTED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
@@ -106,8 +119,20 @@ impl Hub {
                 if let Some(e) = failed {
                     return Err(e);
                 }
-                let too_many = page.len() > MAX_SORTED;
+                let mut too_many = page.len() > MAX_SORTED;
+                if let Some(shuffled) = shuffled {
+                    too_many = shuffled.too_many;
+                    for id in shuffled.page(&query) {
+                        let Some(doc) = r.entity(&tenant, &id)? else { continue };
+                        page.extend(eyes.mask(&doc, &mut Tally::default())?);
+                    }
+                    page.iter().filter(|_| query.count).for_each(|shown: &VisibleDoc| shown.uncount(&mut tally));
+                }
                 if let Some(order) = &query.order {
+                    if eyes.renames() {
+                        // Those that are equal would stay in the order of their true identifiers.
+                        page.sort_by(|a: &VisibleDoc, b| a.id().cmp(b.id()));
+                    }
                     VisibleDoc::sort(&mut page, order);
                     let shown = query.offset..query.offset.saturating_add(query.limit);
                     for beside in page.iter().enumerate().filter(|(at, _)| query.count && !shown.contains(at)).map(|(_, v)| v) {
@@ -125,14 +150,44 @@ impl Hub {
                 .of_type("https://uri.etsi.org/ngsi-ld/errors/TooManyResults")
                 .help("Narrow the query, or leave `orderBy` out."));
         }
-        self.inner.gate.release_page(&view, found, Some(total), tally, &digest).await
+        let beside = self.pulled(&view, &found);
+        self.inner.gate.release_page(&view, found, Some(total), tally, &digest, beside).await
+    }
+}
+
+/// A page in the order of the identifiers that a caller knows things by. The order of the store is the same for every caller: whoever compares
+/// two such lists would find by the places what is the same in both.
+struct Shuffled {
+    /// The first of all: as shown, and as stored.
+    first: BinaryHeap<(String, String)>,
+    wanted: usize,
+    too_many: bool,
+}
+
+impl Shuffled {
+    fn new(query: &EntityQuery) -> Self {
+        let wanted = query.offset.saturating_add(query.limit);
+        Self { first: BinaryHeap::new(), wanted, too_many: wanted > MAX_SHUFFLED }
+    }
+    fn take(&mut self, visible: &VisibleDoc) -> ControlFlow<()> {
+        if self.too_many {
+            return ControlFlow::Break(());
+        }
+        self.first.push((visible.id().to_owned(), visible.stored_id().to_owned()));
+        if self.first.len() > self.wanted {
+            self.first.pop();
+        }
+        ControlFlow::Continue(())
+    }
+    fn page(self, query: &EntityQuery) -> impl Iterator<Item = String> {
+        self.first.into_sorted_vec().into_iter().skip(query.offset).map(|(_, stored)| stored)
     }
 }
 
 /// Looks once more when a consent changed between looking and releasing; what is released then is as it now stands.
-async fn look_again<F>(look: impl Fn() -> F) -> Result<Released<Page>, Problem>
+pub(crate) async fn look_again<T, F>(look: impl Fn() -> F) -> Result<Released<T>, Problem>
 where
-    F: Future<Output = Result<Released<Page>, Problem>>,
+    F: Future<Output = Result<Released<T>, Problem>>,
 {
     for _ in 0..LOOKS {
         match look().await {
@@ -178,17 +233,35 @@ pub(crate) fn fits(query: &EntityQuery, doc: &waybill_model::EntityDoc) -> bool 
 
 /// The indexes may answer only what they answer as the recipient would see it: a condition on a stored value counts only where she
 /// sees the stored value; elsewhere it is left to the filter behind the mask.
-pub(crate) fn filter_for(view: &waybill_gate::Eyes<'_>, query: &EntityQuery) -> Filter {
+fn filter_for(eyes: &Eyes<'_>, query: &EntityQuery) -> Filter {
     let types = types_of(query);
-    let filter = lower(&query.candidates(), &|name| view.sees_stored_value(&types, name));
-    if view.scope().is_operator() { filter } else { or_several_types(filter) }
+    let candidates = if eyes.renames() { as_stored(eyes, query).candidates() } else { query.candidates() };
+    let filter = lower(&candidates, &|name| eyes.sees_stored_value(&types, name));
+    if eyes.scope().is_operator() { filter } else { or_several_types(filter) }
+}
+
+/// The query by the identifiers of the store. Only to look by: what is found is compared with what was asked as the caller knows it.
+fn as_stored(eyes: &Eyes<'_>, query: &EntityQuery) -> EntityQuery {
+    let mut query = query.clone();
+    for selector in &mut query.selectors {
+        selector.ids.iter_mut().for_each(|id| *id = eyes.stored_id(id));
+        selector.id_pattern = None;
+    }
+    query
 }
 
 /// Of large stores of personal data, only what somebody granted the caller anything of is looked at. Of the rest it is known that it stays
 /// closed, and counted once.
-pub(crate) fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::Eyes<'_>, types: &[Iri], filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
+pub(crate) fn within_reach(r: &Reader<'_>, eyes: &Eyes<'_>, mut types: Vec<Iri>, mut filter: Filter, tally: &mut Tally) -> Result<Filter, StoreError> {
+    if let Some(licence) = eyes.licence() {
+        // What it does not cover need not be looked at.
+        filter = Filter::And(vec![filter, dataset(licence)]);
+        if types.is_empty() {
+            types.clone_from(&licence.types);
+        }
+    }
     let tenant = &eyes.scope().tenant;
-    let Some(reach) = eyes.reach(types)? else { return Ok(filter) };
+    let Some(reach) = eyes.reach(&types)? else { return Ok(filter) };
     let all = Filter::Types(types.iter().map(ToString::to_string).collect());
     if !r.holds_more(tenant, &all, WALKED)? {
         return Ok(filter);
@@ -202,6 +275,13 @@ pub(crate) fn within_reach(r: &waybill_store::Reader<'_>, eyes: &waybill_gate::E
     let heads = reach.heads.iter().map(|head| Filter::IdPrefix(head.clone()));
     tally.not_looked_at();
     Ok(Filter::And(vec![filter, Filter::Or(std::iter::once(Filter::Ids(ids)).chain(heads).collect())]))
+}
+
+/// The entities that a licence covers.
+fn dataset(licence: &Licence) -> Filter {
+    let texts = |list: &[Iri]| list.iter().map(ToString::to_string).collect();
+    let types = Filter::Types(texts(&licence.types));
+    if licence.ids.is_empty() { types } else { Filter::And(vec![types, Filter::Ids(texts(&licence.ids))]) }
 }
 
 /// An Attribute that is open for one type may be personal for another that the entity has too, and shown changed: then its stored value

@@ -108,20 +108,27 @@ pub enum Behalf {
         recipient: PartyId,
         /// For what.
         purpose: Option<Iri>,
-        /// Under which negotiated agreement; nothing for one of the configuration.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        agreement: Option<Iri>,
+    },
+    /// An organisation, under a licence.
+    Licensed {
+        /// Who receives.
+        recipient: PartyId,
+        /// For what.
+        purpose: Option<Iri>,
+        /// The agreement's id.
+        agreement: Iri,
     },
     /// Nobody that is known.
     Anonymous,
 }
 
 impl Behalf {
-    /// What `scope` says. An agreement of the configuration is not kept: whose it is, the configuration says each time.
-    pub fn of(scope: &Scope, governance: &waybill_gate::Governance) -> Self {
-        match (&scope.principal, &scope.recipient) {
-            (Principal::Operator(_), None) => Self::Operator,
-            (_, Some(recipient)) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone(), agreement: scope.agreement.clone().filter(|_| governance.is_licensed(scope)) },
+    /// What `scope` says, which names an agreement only where that is a licence.
+    pub fn of(scope: &Scope) -> Self {
+        match (&scope.principal, &scope.recipient, &scope.agreement) {
+            (_, Some(recipient), Some(agreement)) => Self::Licensed { recipient: recipient.clone(), purpose: scope.purpose.clone(), agreement: agreement.clone() },
+            (Principal::Operator(_), None, None) => Self::Operator,
+            (_, Some(recipient), None) => Self::Party { recipient: recipient.clone(), purpose: scope.purpose.clone() },
             _ => Self::Anonymous,
         }
     }
@@ -130,10 +137,20 @@ impl Behalf {
         let base = Scope::anonymous(tenant.clone());
         match self {
             Self::Operator => Scope { principal: Principal::Operator("follower".into()), ..base },
-            Self::Party { recipient, purpose, agreement } => {
-                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), agreement: agreement.clone(), ..base }
+            Self::Party { recipient, purpose } => {
+                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), ..base }
+            }
+            Self::Licensed { recipient, purpose, agreement } => {
+                Scope { principal: Principal::Hub, recipient: Some(recipient.clone()), purpose: purpose.clone(), agreement: Some(agreement.clone()), ..base }
             }
             Self::Anonymous => base,
+        }
+    }
+    /// Who receives, where that is a party.
+    pub fn recipient(&self) -> Option<&PartyId> {
+        match self {
+            Self::Party { recipient, .. } | Self::Licensed { recipient, .. } => Some(recipient),
+            Self::Operator | Self::Anonymous => None,
         }
     }
 }
@@ -145,6 +162,9 @@ pub struct Seen {
     pub types: Vec<Iri>,
     /// Instance (name, [`SEP`], datasetId) to the digest of what was shown.
     pub instances: BTreeMap<String, SeenInstance>,
+    /// The identifiers it was or may have been shown under; empty for its own. They are kept here, since a licence that is over makes no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub shown_as: BTreeSet<Iri>,
 }
 
 /// One instance that a follower saw.
@@ -178,10 +198,17 @@ impl Seen {
         self.instances.values().flat_map(SeenInstance::envelopes)
     }
 
-    /// What the follower may have seen when `after` was sent to it and no answer came: that, or what it saw before.
+    /// The identifiers under which the follower may know the entity `stored`.
+    pub fn ids(&self, stored: &Iri) -> BTreeSet<Iri> {
+        if self.shown_as.is_empty() { BTreeSet::from([stored.clone()]) } else { self.shown_as.clone() }
+    }
+
+    /// What the follower may have seen of the entity `stored` when `after` was sent to it and no answer came: that, or what it saw before.
     #[must_use]
-    pub fn or_perhaps(before: Option<&Self>, after: &Self) -> Self {
+    pub fn or_perhaps(before: Option<&Self>, after: &Self, stored: &Iri) -> Self {
         let mut out = before.cloned().unwrap_or_default();
+        let ids: BTreeSet<Iri> = before.into_iter().chain([after]).flat_map(|seen| seen.ids(stored)).collect();
+        out.shown_as = if ids.iter().eq([stored]) { BTreeSet::new() } else { ids };
         out.types.extend(after.types.iter().filter(|t| !before.is_some_and(|b| b.types.contains(t))).cloned());
         for (at, new) in &after.instances {
             let old = out.instances.get(at);
@@ -227,6 +254,11 @@ pub enum Todo {
         tenant: TenantId,
         /// Where to go on.
         after: String,
+    },
+    /// A licence was given, changed, began or ended: whoever follows under it may see other things.
+    Licence {
+        /// The agreement's id.
+        id: Iri,
     },
     /// A follower is new, or may see other things: everything is looked at.
     Load {

@@ -1,6 +1,7 @@
 //! Rows that have had their time.
 
 use crate::hub::Hub;
+use crate::pulled::PULLED;
 use crate::rows::EVENT_SEEN;
 use waybill_gate::MANIFEST;
 use waybill_model::Problem;
@@ -12,7 +13,7 @@ const AT_ONCE: usize = 500;
 const EVERY: i64 = 60;
 
 impl Hub {
-    /// Deletes manifests that need not be fetched any more, and names of events that nobody sends again; finishes erasures whose followers were
+    /// Deletes manifests that need not be fetched any more, names of events that nobody sends again, and what organisations were given and have been told long ago is gone; finishes erasures whose followers were
     /// told late. Returns how many rows went.
     ///
     /// # Errors
@@ -28,7 +29,7 @@ impl Hub {
         }
         self.scrub_what_is_told().await?;
         let mut done = 0;
-        for space in [MANIFEST, EVENT_SEEN] {
+        for space in [MANIFEST, EVENT_SEEN, PULLED] {
             loop {
                 let rows = self.inner.store.read(move |r| r.due(space, now, AT_ONCE)).await?;
                 let mut batch = Batch::new();

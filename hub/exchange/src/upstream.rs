@@ -99,7 +99,7 @@ impl Hub {
             }
             let party = self.governance().party.clone();
             for follower in holding(r, &mut batch, &tenant, &event.envelopes)? {
-                let ours = matches!(&follower.on_behalf, crate::Behalf::Operator) || matches!(&follower.on_behalf, crate::Behalf::Party { recipient, .. } if recipient == &party);
+                let ours = matches!(&follower.on_behalf, crate::Behalf::Operator) || follower.on_behalf.recipient() == Some(&party);
                 if ours {
                     withdrawal.holders.push(HolderProgress {
                         party: party.clone(),

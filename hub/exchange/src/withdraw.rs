@@ -154,7 +154,7 @@ impl Hub {
         }
         let mut any = false;
         for follower in holding(r, batch, &withdrawal.tenant, shown)? {
-            if matches!(&follower.on_behalf, crate::Behalf::Party { recipient, .. } if recipient == party) {
+            if follower.on_behalf.recipient() == Some(party) {
                 withdrawal.holders.push(holder(None, Some(follower.id), None, Progress::Told));
                 any = true;
             }

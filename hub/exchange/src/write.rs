@@ -30,8 +30,8 @@ impl Hub {
     pub fn may_write(&self, scope: &Scope) -> Result<(), Problem> {
         let governance = self.governance();
         if governance.is_licensed(scope) {
-            // Whatever else is agreed with the same party: what is negotiated in a dataspace is about reading.
-            return Err(Problem::new(ProblemCode("write-not-agreed"), 403, "Not allowed to write", "a negotiated agreement lets nobody write here"));
+            return Err(Problem::new(ProblemCode("licence-never-writes"), 403, "A licence is for reading", "this call is made under a negotiated agreement, and those let nobody write here")
+                .help("Write as a client that is registered for a party with an agreement with `write = true`."));
         }
         let allowed = scope.is_operator()
             || matches!(scope.principal, waybill_model::Principal::Hub)

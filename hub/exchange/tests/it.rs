@@ -5,6 +5,8 @@ mod followers;
 mod governed;
 mod household;
 mod terms;
+mod licence;
+mod pairwise;
 mod world;
 
 use world::{World, iri};
@@ -477,7 +479,7 @@ async fn what_was_looked_at_before_a_withdrawal_is_not_released_after_it() {
     world.grant("https://anna.example/#me", "given", data.clone()).await;
     let release = async |(view, docs): (waybill_gate::View, Vec<waybill_gate::VisibleDoc>)| {
         assert_eq!(docs.len(), 1, "it was visible when it was looked at");
-        world.hub.gate().release_page(&view, docs, None, waybill_gate::Tally::default(), "test").await.map(drop)
+        world.hub.gate().release_page(&view, docs, None, waybill_gate::Tally::default(), "test", waybill_store::Batch::new()).await.map(drop)
     };
     let looked = world.looked_at_for_city_b("urn:meter:1").await;
     world.grant("https://ben.example/#me", "given", data.clone()).await;

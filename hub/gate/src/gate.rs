@@ -2,12 +2,14 @@
 
 use crate::governance::Governance;
 use crate::onward;
-use crate::parcel::{Deleted, Parcel};
+use crate::pairwise::PairKeys;
+use crate::parcel::{Deleted, Gone, Parcel};
 use crate::reason::Tally;
 use crate::released::{Receipt, Released};
 use crate::standing;
 use crate::tagging::Tagger;
-use crate::view::{View, VisibleDoc};
+use crate::view::View;
+use crate::visible::VisibleDoc;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, RwLock};
 use waybill_consent::ConsentBook;
@@ -63,12 +65,13 @@ struct Inner {
     keys: Arc<RwLock<KeyRing>>,
     clock: Clock,
     governance: ArcSwap<Governance>,
+    pairs: Arc<PairKeys>,
 }
 
 impl Gate {
-    /// A gate over what decides and what records.
-    pub fn new(store: Store, book: Arc<ConsentBook>, journal: Journal, keys: Arc<RwLock<KeyRing>>, clock: Clock, governance: Governance) -> Self {
-        Self(Arc::new(Inner { store, book, journal, keys, clock, governance: ArcSwap::from_pointee(governance) }))
+    /// A gate over what decides and what records, and what names are made for organisations with.
+    pub fn new(store: Store, book: Arc<ConsentBook>, journal: Journal, keys: Arc<RwLock<KeyRing>>, clock: Clock, governance: Governance, pairs: Arc<PairKeys>) -> Self {
+        Self(Arc::new(Inner { store, book, journal, keys, clock, governance: ArcSwap::from_pointee(governance), pairs }))
     }
 
     /// The configuration in force.
@@ -83,17 +86,17 @@ impl Gate {
 
     /// What `scope` may see from now on.
     pub fn view(&self, scope: &Scope) -> View {
-        View::new(scope, self.0.clock.now(), self.governance(), self.0.book.clone())
+        View::new(scope, self.0.clock.now(), self.governance(), self.0.book.clone(), self.0.pairs.clone())
     }
 
     /// Releases a page. When it holds personal data, this returns only once the decision is on record, durably; what is open, and
-    /// what stayed closed, is counted and recorded by the minute.
+    /// what stayed closed, is counted and recorded by the minute. `beside` is committed with it.
     ///
     /// # Errors
-    /// The store's and the journal's: then nothing is released. `store-conflict` means that a consent changed since the entities were
-    /// looked at: look again.
-    pub async fn release_page(&self, view: &View, docs: Vec<VisibleDoc>, total: Option<u64>, tally: Tally, query: &str) -> Result<Released<Page>, Problem> {
-        let (entities, receipt) = self.tag_and_record(view, docs, tally, Kind::Disclosure, query, Batch::new()).await?;
+    /// The store's and the journal's: then nothing is released. `store-conflict` means that a consent, or the licence of
+    /// the call, changed since the entities were looked at: look again.
+    pub async fn release_page(&self, view: &View, docs: Vec<VisibleDoc>, total: Option<u64>, tally: Tally, query: &str, beside: Batch) -> Result<Released<Page>, Problem> {
+        let (entities, receipt) = self.tag_and_record(view, docs, tally, Kind::Disclosure, query, beside).await?;
         Ok(Released::new(Page { entities, total }, receipt))
     }
 
@@ -106,16 +109,26 @@ impl Gate {
         let Draft { key, entities, changed, deleted } = draft;
         let query = format!("follow {follower}");
         if !deleted.is_empty() {
-            let record = Record::new(Kind::Retraction, view.scope().tenant.clone(), view.now())
-                .recipient(view.scope().recipient.clone())
-                .purpose(view.scope().purpose.clone())
-                .query(waybill_keys::sha256(query.as_bytes()))
-                .left(deleted.len() as u64, None);
-            self.0.journal.append(&mut beside, record);
+            self.0.journal.append(&mut beside, retraction(view, &query, deleted.len()));
         }
         let (entities, receipt) = self.tag_and_record(view, entities, tally, Kind::Delivery, &query, beside).await?;
         let manifest = receipt.manifest.clone();
         Ok(Released::new(Parcel { follower: follower.clone(), tenant: view.scope().tenant.clone(), key, at: view.now(), entities, changed, deleted, manifest }, receipt))
+    }
+
+    /// Releases what an organisation is told that it may see no more. Returns only once that is on record, durably; `beside` is committed with it.
+    ///
+    /// # Errors
+    /// The store's: then nothing is released. `store-conflict` means that others noted the same meanwhile: look again.
+    pub async fn release_gone(&self, view: &View, gone: Vec<Gone>, query: &str, mut beside: Batch) -> Result<Released<Vec<Gone>>, Problem> {
+        if !gone.is_empty() {
+            self.0.journal.append(&mut beside, retraction(view, query, gone.len()));
+        }
+        if !beside.is_empty() {
+            self.0.store.commit(beside).await?;
+        }
+        let receipt = Receipt { personal: !gone.is_empty(), recipient: view.scope().recipient.clone(), ..Receipt::default() };
+        Ok(Released::new(gone, receipt))
     }
 
     /// Records that nothing was released, and why.
@@ -129,6 +142,7 @@ impl Gate {
     async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
         let personal = tally.matched_personal > 0 || docs.iter().any(VisibleDoc::is_personal);
         let recipient = view.scope().recipient.clone();
+        standing::still(&mut batch, &view.scope().tenant, &docs);
         if !personal {
             if !batch.is_empty() {
                 self.0.store.commit(batch).await?;
@@ -140,8 +154,6 @@ impl Gate {
             let entities = docs.into_iter().map(|v| v.doc).collect();
             return Ok((entities, Receipt { recipient, ..Receipt::default() }));
         }
-        standing::still(&mut batch, &view.scope().tenant, &docs);
-        standing::licensed(&mut batch, view);
         let needed = Tagger::needed(&docs, recipient.clone());
         let found = if needed.is_empty() {
             onward::Found::default()
@@ -191,6 +203,15 @@ impl Gate {
             self.0.journal.coalesce(count(view, Kind::Refusal, Some(subject), reason.code()), view.now(), *times);
         }
     }
+}
+
+fn retraction(view: &View, query: &str, entities: usize) -> Record {
+    let scope = view.scope();
+    Record::new(Kind::Retraction, scope.tenant.clone(), view.now())
+        .recipient(scope.recipient.clone())
+        .purpose(scope.purpose.clone())
+        .query(waybill_keys::sha256(query.as_bytes()))
+        .left(entities as u64, None)
 }
 
 fn count(view: &View, kind: Kind, subject: Option<&Iri>, reason: &'static str) -> Count {

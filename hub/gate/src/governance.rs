@@ -150,7 +150,15 @@ impl Governance {
     /// Whether nothing would tell the receiver of a follower that data is taken back: it hears of no deletions, and has no hub that hears of
     /// events. The operator is told by the hub itself.
     pub fn is_deaf(&self, scope: &Scope, hears_deletions: bool) -> bool {
-        !(hears_deletions || scope.is_operator() || self.agreement(scope.recipient.as_ref()).is_some_and(|a| a.hub.is_some()))
+        let told = scope.is_operator() || self.agreement(scope.recipient.as_ref()).is_some_and(|a| a.hub.is_some());
+        // The hub of an agreement is not where a licence delivers.
+        !hears_deletions && (self.is_licensed(scope) || !told)
+    }
+
+    /// Whether `scope` is under a licence: under an agreement that this configuration does not know. One that a configuration knew and
+    /// no longer does is then one that nobody negotiated, and opens nothing.
+    pub fn is_licensed(&self, scope: &Scope) -> bool {
+        scope.agreement.as_ref().is_some_and(|id| !self.agreements.iter().any(|a| &a.id == id))
     }
 
     /// Whether every Attribute of an entity of this one type is open, whatever its name.

@@ -12,6 +12,7 @@ mod governance;
 mod inbound;
 mod licence;
 mod onward;
+mod pairwise;
 mod parcel;
 mod reason;
 mod released;
@@ -19,6 +20,7 @@ mod standing;
 mod tagging;
 mod transform;
 mod view;
+mod visible;
 mod window;
 
 pub use gate::{Draft, Gate, HOLDER, MANIFEST, Page};
@@ -26,8 +28,10 @@ pub use governance::{Agreement, BindBy, BindRule, Class, ClassRule, Governance, 
 pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale};
 pub use licence::{LICENCE, Licence};
 pub use onward::{JOINT_OF, Joint, ONWARD, key as onward_key};
-pub use parcel::{Deleted, Parcel};
+pub use pairwise::PairKeys;
+pub use parcel::{Deleted, Gone, Parcel};
 pub use reason::{Reason, Tally};
 pub use released::{Receipt, Released};
-pub use view::{Eyes, InstanceDigest, View, VisibleDoc};
+pub use view::{Eyes, View};
+pub use visible::{InstanceDigest, VisibleDoc};
 pub use window::{Accumulator, Closed, WINDOW, WindowShape, key as window_key};

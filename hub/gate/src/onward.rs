@@ -3,7 +3,7 @@
 
 use crate::governance::Governance;
 use crate::inbound::InboundEnvelope;
-use crate::view::Right;
+use crate::visible::Right;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::RwLock;

@@ -34,3 +34,15 @@ pub struct Deleted {
     /// The Attributes that went; empty when the whole Entity went.
     pub attributes: Vec<Iri>,
 }
+
+/// Something that an organisation asked for under its licence, got, and may see no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gone {
+    /// The Entity, as it was released.
+    pub id: String,
+    /// When that was first noticed.
+    pub gone_at: DateTime,
+    /// Where to go on behind it.
+    pub cursor: String,
+}

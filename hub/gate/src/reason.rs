@@ -30,10 +30,10 @@ pub enum Reason {
     NotForwardable,
     /// It came under an envelope that this hub does not have.
     UnknownEnvelope,
-    /// The caller asks under a negotiated agreement that is over, or is not for this caller, purpose or time.
+    /// The licence of the call is missing, another party's, not in its time or ended.
     LicenceOver,
-    /// It is not in the dataset that the caller's agreement is about.
-    NotInDataset,
+    /// The licence of the call does not cover this.
+    NotLicensed,
 }
 
 impl Reason {
@@ -52,7 +52,7 @@ impl Reason {
             Self::NotForwardable => "not-forwardable",
             Self::UnknownEnvelope => "unknown-envelope",
             Self::LicenceOver => "licence-over",
-            Self::NotInDataset => "not-in-dataset",
+            Self::NotLicensed => "not-licensed",
         }
     }
 }

@@ -1,23 +1,28 @@
 //! What a release stands on must still stand when it is committed: between looking and releasing, she may have withdrawn.
 
 use crate::inbound::{InboundEnvelope, State};
-use crate::licence::Licence;
-use crate::view::{Right, View, VisibleDoc};
+use crate::licence::LICENCE;
+use crate::visible::{Right, VisibleDoc};
 use std::collections::{BTreeMap, BTreeSet};
 use waybill_consent::ConsentBook;
 use waybill_model::{EnvelopeHash, Iri, TenantId};
 use waybill_store::{Batch, StoreError};
 
-/// Makes `batch` fail with a conflict when a consent by which one of `docs` is visible changed since, or an envelope is no longer in
-/// force. It is looked at in the order of commits, so a release is either before a withdrawal, and the withdrawal knows of it, or it
+/// Makes `batch` fail with a conflict when a consent by which one of `docs` is visible changed since, an envelope is no longer in
+/// force, or the licence under which they were looked at is another. It is looked at in the order of commits, so a release is either before a withdrawal, and the withdrawal knows of it, or it
 /// does not happen.
 pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
     let mut deciders: BTreeMap<Iri, u64> = BTreeMap::new();
     let (mut envelopes, mut bases): (BTreeSet<EnvelopeHash>, BTreeSet<EnvelopeHash>) = (BTreeSet::new(), BTreeSet::new());
     let mut bound: Vec<(String, u64)> = Vec::new();
+    let mut licences: BTreeMap<Iri, u64> = BTreeMap::new();
     for doc in docs {
+        if let Some(held) = &doc.licence {
+            let seen = licences.entry(held.licence.id.clone()).or_insert(held.revision);
+            *seen = held.revision.min(*seen);
+        }
         if doc.rights.iter().chain(&doc.projected).any(|right| matches!(right, Right::Grants(_))) {
-            bound.push((doc.doc.id().to_owned(), doc.as_of));
+            bound.push((doc.stored_id().to_owned(), doc.as_of));
         }
         for right in doc.rights.iter().chain(&doc.projected) {
             match right {
@@ -33,6 +38,9 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
                 Right::Operator | Right::Open => {}
             }
         }
+    }
+    for (id, revision) in &licences {
+        batch.expect_doc(LICENCE, id.as_str(), Some(*revision));
     }
     if deciders.is_empty() && envelopes.is_empty() && bases.is_empty() {
         return;
@@ -62,20 +70,5 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
             }
         }
         Ok(())
-    });
-}
-
-/// Makes `batch` fail with a conflict when the view asks under a licence that is over by then.
-pub(crate) fn licensed(batch: &mut Batch, view: &View) {
-    if !view.governance.is_licensed(view.scope()) {
-        return;
-    }
-    let scope = view.scope().clone();
-    batch.check(move |r| {
-        let id = scope.agreement.as_ref().map(Iri::as_str).unwrap_or_default();
-        match Licence::read(r, id)? {
-            Some(licence) if licence.is_for(&scope, r.now()) => Ok(()),
-            _ => Err(StoreError::conflict("licence")),
-        }
     });
 }

@@ -1,7 +1,8 @@
 //! Tags and manifests: made here, at the gate, and nowhere else (consent-design §4).
 
 use crate::onward::{Found, Needed};
-use crate::view::{Right, View, VisibleDoc};
+use crate::view::View;
+use crate::visible::{Right, VisibleDoc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
@@ -64,7 +65,7 @@ impl<'a> Tagger<'a> {
             for (span, right) in doc.spans().iter().zip(&visible.rights) {
                 let (name, instance) = (doc.name(span), doc.instance(span));
                 let Some(hash) = found.under(right) else { continue };
-                Self::note(&mut out, doc.id(), name, right);
+                Self::note(&mut out, visible.stored_id(), name, right);
                 let Some((hash, uri)) = hash.and_then(|h| Some((h, self.uri(right, h)?))) else {
                     made.instance(name, instance, InstanceMeta::of(doc, span));
                     continue;
@@ -86,7 +87,7 @@ impl<'a> Tagger<'a> {
                     nothing = true;
                     continue;
                 };
-                Self::note(&mut out, doc.id(), "id", right);
+                Self::note(&mut out, visible.stored_id(), "id", right);
                 if let Some((hash, uri)) = hash.and_then(|h| Some((h, self.uri(right, h)?))) {
                     under.insert(uri.to_string());
                     if !out.envelopes.contains(&hash) {

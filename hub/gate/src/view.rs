@@ -2,16 +2,17 @@
 
 use crate::governance::{Class, Governance};
 use crate::inbound::{self, InboundEnvelope};
-use crate::licence::Licence;
+use crate::licence::{Held, Licence};
+use crate::pairwise::{Pair, PairKeys};
 use crate::reason::{Reason, Tally};
 use crate::transform;
+use crate::visible::{Came, Right, VisibleDoc};
 use crate::window::{Accumulator, WINDOW};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 use waybill_consent::{ConsentBook, ConsentError, ConsentView, Grant, Reach, Transform};
 use waybill_model::{AttributeSpan, DateTime, DocBuilder, EntityDoc, EnvelopeHash, InstanceMeta, Iri, Scope};
 use waybill_policy::{Member, Request, Target};
-use waybill_query::EntityQuery;
 use waybill_store::{Reader, StoreError};
 
 /// The eyes of one caller at one moment. Made by [`crate::Gate::view`].
@@ -21,6 +22,7 @@ pub struct View {
     pub(crate) now: DateTime,
     pub(crate) governance: Arc<Governance>,
     pub(crate) book: Arc<ConsentBook>,
+    pairs: Arc<PairKeys>,
     kind: Kind,
 }
 
@@ -31,56 +33,21 @@ const DISTRIBUTE: &str = "http://www.w3.org/ns/odrl/2/distribute";
 enum Kind {
     /// The operator: the bundled policy lets him see the hub's own store.
     Operator,
-    /// A party with an agreement.
+    /// A party with an agreement, or, in [`Eyes`], one whose licence is in force.
     Party { open: bool },
-    /// A party under an agreement that was negotiated: the licence says what it may ask for, and is looked up with each look.
+    /// A party with a licence, which the state that is looked at knows of: what it may see is said by [`Eyes`] alone.
     Licensed,
     /// Anybody else.
     Nobody,
 }
 
-/// By what right an instance is visible.
-#[derive(Debug, Clone)]
-pub(crate) enum Right {
-    /// The bundled operator policy.
-    Operator,
-    /// It is open data and the recipient's agreement covers open data.
-    Open,
-    /// Grants; one for each subject that had to agree.
-    Grants(Vec<Grant>),
-    /// The envelope it came under, by whose terms this hub may use it.
-    Inbound(Arc<Came>),
-    /// The envelope it came under, by whose terms this hub may pass it on.
-    Onward(Arc<Came>),
-}
-
-/// An envelope that something came under.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Came {
-    pub hash: EnvelopeHash,
-    pub sender: String,
-    pub consent: Iri,
-}
-
-/// An entity as the recipient may see it, before it is released. It can be asked about, not read: only [`crate::Gate`] opens it.
-#[derive(Debug, Clone)]
-pub struct VisibleDoc {
-    pub(crate) doc: EntityDoc,
-    /// By what right, for each span of `doc`.
-    pub(crate) rights: Vec<Right>,
-    pub(crate) personal: bool,
-    /// Where the projection left no Attribute: by what right it was visible at all.
-    pub(crate) projected: Vec<Right>,
-    /// The revision of the store up to which consents were taken into account.
-    pub(crate) as_of: u64,
-}
-
 impl View {
-    pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>) -> Self {
-        let kind = if scope.is_operator() {
-            Kind::Operator
-        } else if governance.is_licensed(scope) {
+    pub(crate) fn new(scope: &Scope, now: DateTime, governance: Arc<Governance>, book: Arc<ConsentBook>, pairs: Arc<PairKeys>) -> Self {
+        let kind = if governance.is_licensed(scope) {
+            // Whatever else is agreed with the same party: who calls under a licence is held to it.
             Kind::Licensed
+        } else if scope.is_operator() {
+            Kind::Operator
         } else if scope.recipient.as_ref() == Some(&governance.party) {
             Kind::Party { open: true }
         } else {
@@ -92,7 +59,7 @@ impl View {
             let agreed = governance.agreement(scope.recipient.as_ref()).map_or(&[][..], |a| a.purposes.as_slice());
             scope.purpose = scope.purpose.filter(|purpose| agreed.contains(purpose));
         }
-        Self { scope, now, governance, book, kind }
+        Self { scope, now, governance, book, pairs, kind }
     }
 
     /// The scope this view belongs to.
@@ -102,6 +69,11 @@ impl View {
     /// The moment it was made.
     pub fn now(&self) -> DateTime {
         self.now
+    }
+
+    /// See [`Governance::is_licensed`].
+    pub fn is_licensed(&self) -> bool {
+        self.kind == Kind::Licensed
     }
 
     /// See [`Governance::is_deaf`].
@@ -115,13 +87,16 @@ impl View {
     /// The store's.
     pub fn eyes<'a>(&'a self, reader: &'a Reader<'a>) -> Result<Eyes<'a>, StoreError> {
         let consents = self.book.view(reader).map_err(told)?;
-        let (mut kind, mut licence) = (self.kind, None);
-        if kind == Kind::Licensed {
-            let agreement = self.scope.agreement.as_ref().map(Iri::as_str).unwrap_or_default();
-            licence = Licence::read(reader, agreement)?.filter(|l| l.is_for(&self.scope, self.now));
-            kind = licence.as_ref().map_or(Kind::Nobody, |l| Kind::Party { open: l.open });
+        let mut eyes = Eyes { view: self, reader, consents, kind: self.kind, purpose: self.scope.purpose.as_ref(), licence: None };
+        if let (Kind::Licensed, Some(id)) = (self.kind, &self.scope.agreement) {
+            eyes.kind = Kind::Nobody;
+            if let Some(held) = Licence::held(reader, id, &self.pairs)?.filter(|held| held.is_for(&self.scope) && held.is_in_force(self.now)) {
+                eyes.kind = Kind::Party { open: held.open };
+                eyes.purpose = eyes.purpose.filter(|purpose| held.purposes.contains(purpose));
+                eyes.licence = Some(Arc::new(held));
+            }
         }
-        Ok(Eyes { view: self, reader, consents, kind, licence })
+        Ok(eyes)
     }
 }
 
@@ -130,8 +105,12 @@ pub struct Eyes<'a> {
     view: &'a View,
     reader: &'a Reader<'a>,
     consents: ConsentView<'a>,
+    /// What the view says, or, of a licensed caller, what its licence in this state does.
     kind: Kind,
-    licence: Option<Licence>,
+    /// The purpose that counts: of a licensed caller, one that its licence names.
+    purpose: Option<&'a Iri>,
+    /// The licence that is in force.
+    licence: Option<Arc<Held>>,
 }
 
 /// What the consent room could not read keeps everything closed: the whole answer fails.
@@ -154,7 +133,8 @@ impl Eyes<'_> {
     /// may an index answer for it. True for the operator, and for Attributes that are open for these types; an entity that has a type
     /// besides may not be, so those of several types are looked at in any case.
     pub fn sees_stored_value(&self, types: &[Iri], name: &str) -> bool {
-        if self.licence.as_ref().is_some_and(|l| !l.shows(name)) {
+        // Where identifiers are the organisation's own, so is what Relationships point to.
+        if self.licence.as_ref().is_some_and(|held| held.pair.is_some() || !held.names(name)) {
             return false;
         }
         match self.kind {
@@ -164,13 +144,41 @@ impl Eyes<'_> {
         }
     }
 
+    /// The licence in force under which the caller looks, if that is how it does.
+    pub fn licence(&self) -> Option<&Licence> {
+        self.licence.as_ref().map(|held| &held.licence)
+    }
+
+    /// Whether entities that are about persons are shown under identifiers that are the caller's own. Then they are in no order that others know.
+    pub fn renames(&self) -> bool {
+        self.pair().is_some()
+    }
+
+    /// The identifier that `asked` may stand for. An entity that is found by it and is not shown as `asked` is none for this caller.
+    pub fn stored_id(&self, asked: &str) -> String {
+        self.pair().and_then(|pair| pair.stored(asked)).unwrap_or_else(|| asked.to_owned())
+    }
+
+    fn pair(&self) -> Option<&Pair> {
+        self.licence.as_ref().and_then(|held| held.pair.as_ref())
+    }
+
+    /// The key to rename `doc` with, where it leaves under an identifier of the caller's own. That goes by what may be personal of its types, not
+    /// by what is visible now: an entity must not leave under the one identifier today and under the other once she consents.
+    fn renaming(&self, doc: &EntityDoc) -> Option<&Pair> {
+        let pair = self.pair()?;
+        let open = doc.types().next().is_some() && doc.types().all(|ty| self.governance.is_open_throughout(ty));
+        (!open || doc.spans().iter().any(|span| span.envelope.is_some()) || self.holds_personal(doc)).then_some(pair)
+    }
+
     /// Where of the tenant's own entities of `types` anything can be visible at all, when that follows from whom the recipient has grants of:
     /// for a party, of types whose Attributes are all personal and that no other basis opens to it. What came from other hubs is beside it.
     ///
     /// # Errors
     /// The store's.
     pub fn reach(&self, types: &[Iri]) -> Result<Option<Arc<Reach>>, StoreError> {
-        let Some(recipient) = self.scope.recipient.as_ref().filter(|party| **party != self.governance.party) else { return Ok(None) };
+        let own = |party: &Iri| self.licence.is_none() && *party == self.governance.party;
+        let Some(recipient) = self.scope.recipient.as_ref().filter(|party| !own(party)) else { return Ok(None) };
         if !matches!(self.kind, Kind::Party { .. }) || types.is_empty() {
             return Ok(None);
         }
@@ -193,23 +201,24 @@ impl Eyes<'_> {
             tally.note(if self.view.kind == Kind::Licensed { Reason::LicenceOver } else { Reason::NoAgreement }, &[]);
             return Ok(None);
         }
-        if self.licence.as_ref().is_some_and(|l| !l.covers(doc)) {
-            tally.note(Reason::NotInDataset, &[]);
+        if self.licence.as_ref().is_some_and(|held| !held.covers(doc)) {
+            tally.note(Reason::NotLicensed, &[]);
             return Ok(None);
         }
         if let Some(whole) = self.whole(doc) {
             return Ok(Some(whole));
         }
-        let mut builder = DocBuilder::new(doc.id(), doc.types(), [], None).sized_like(doc);
+        let renaming = self.renaming(doc);
+        let shown_as = renaming.map(|pair| pair.of(doc.id()));
+        let mut builder = DocBuilder::new(shown_as.as_ref().map_or(doc.id(), Iri::as_str), doc.types(), [], None).sized_like(doc);
         let (mut rights, mut personal) = (Vec::with_capacity(doc.spans().len()), false);
         let mut expires_at: Option<DateTime> = None;
         for span in doc.spans() {
-            if span.expires_at.is_some_and(|at| at <= self.now) || self.licence.as_ref().is_some_and(|l| !l.shows(doc.name(span))) {
+            if span.expires_at.is_some_and(|at| at <= self.now) {
                 continue;
             }
             match self.decide(doc, span)? {
                 Decided::Open(text, right) => {
-                    personal |= !matches!(right, Right::Open);
                     let mut meta = InstanceMeta::of(doc, span);
                     if let Right::Grants(grants) = &right {
                         // When the source last changed would tell of values that are not shown.
@@ -218,7 +227,16 @@ impl Eyes<'_> {
                         let until = grants.iter().filter_map(|g| g.valid.until).min();
                         expires_at = [expires_at, until].into_iter().flatten().min();
                     }
-                    builder.instance(doc.name(span), text.as_deref().unwrap_or_else(|| doc.instance(span)), meta);
+                    let text = match (renaming, text.as_deref().unwrap_or_else(|| doc.instance(span))) {
+                        (None, text) => Cow::Borrowed(text),
+                        // What cannot be read may name what must not be named.
+                        (Some(pair), text) => match pair.rename(text) {
+                            Some(text) => Cow::Owned(text),
+                            None => continue,
+                        },
+                    };
+                    builder.instance(doc.name(span), &text, meta);
+                    personal |= !matches!(right, Right::Open);
                     rights.push(right);
                 }
                 Decided::Closed(reason, subjects) => {
@@ -238,18 +256,19 @@ impl Eyes<'_> {
         let (created_at, modified_at) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((self.now, self.now));
         let mut masked = masked;
         (masked.system.created_at, masked.system.modified_at) = (created_at, modified_at);
-        Ok(Some(VisibleDoc { doc: masked, rights, personal, projected: Vec::new(), as_of: self.consents.revision() }))
+        let stored = shown_as.map(|_| doc.id().to_owned());
+        Ok(Some(VisibleDoc { doc: masked, stored, rights, personal, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() }))
     }
 
     /// The fast way for what needs no look inside: everything visible as it stands.
     fn whole(&self, doc: &EntityDoc) -> Option<VisibleDoc> {
-        if self.licence.as_ref().is_some_and(|l| !l.attributes.is_empty()) {
-            return None;
-        }
         if doc.spans().iter().any(|s| s.envelope.is_some() || s.expires_at.is_some_and(|at| at <= self.now)) {
             return None;
         }
-        let all = |right: Right| VisibleDoc { doc: doc.clone(), rights: vec![right; doc.spans().len()], personal: false, projected: Vec::new(), as_of: self.consents.revision() };
+        if self.licence.as_ref().is_some_and(|held| !held.attributes.is_empty()) || self.renaming(doc).is_some() {
+            return None;
+        }
+        let all = |right: Right| VisibleDoc { doc: doc.clone(), stored: None, rights: vec![right; doc.spans().len()], personal: false, projected: Vec::new(), as_of: self.consents.revision(), licence: self.licence.clone() };
         match self.kind {
             Kind::Operator => Some(VisibleDoc { personal: self.holds_personal(doc), ..all(Right::Operator) }),
             Kind::Party { open: true } if !self.holds_personal(doc) => Some(all(Right::Open)),
@@ -273,6 +292,9 @@ impl Eyes<'_> {
     }
 
     fn decide(&self, doc: &EntityDoc, span: &AttributeSpan) -> Result<Decided, StoreError> {
+        if self.licence.as_ref().is_some_and(|held| !held.names(doc.name(span))) {
+            return Ok(Decided::Closed(Reason::NotLicensed, Vec::new()));
+        }
         if let Some(hash) = span.envelope {
             return self.decide_inbound(hash);
         }
@@ -335,7 +357,7 @@ impl Eyes<'_> {
                     *why = if grant.state.is_given() { Reason::Time } else { Reason::Withdrawn };
                     continue;
                 }
-                let Some(purpose) = &self.scope.purpose else {
+                let Some(purpose) = self.purpose else {
                     *why = Reason::Purpose;
                     continue;
                 };
@@ -395,16 +417,16 @@ impl Eyes<'_> {
         if inbound::is_stale(self.reader, &inbound.sender, self.now, patience)? {
             return closed(Reason::Stale, &subjects);
         }
-        let own = self.kind == Kind::Operator || self.scope.recipient.as_ref() == Some(&self.governance.party);
+        let own = self.kind == Kind::Operator || self.licence.is_none() && self.scope.recipient.as_ref() == Some(&self.governance.party);
         if own {
-            let purpose = self.kind == Kind::Operator || self.scope.purpose.as_ref().is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p));
+            let purpose = self.kind == Kind::Operator || self.purpose.is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p));
             return if purpose { Ok(Decided::Open(None, Right::Inbound(came()))) } else { closed(Reason::Purpose, &subjects) };
         }
         let Some(recipient) = &self.scope.recipient else { return closed(Reason::NoAgreement, &subjects) };
         if !inbound.may_pass_on_to(recipient) {
             return closed(Reason::NotForwardable, &subjects);
         }
-        if !self.scope.purpose.as_ref().is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p)) {
+        if !self.purpose.is_some_and(|p| inbound.allows_purpose(&self.governance.purposes, p)) {
             return closed(Reason::Purpose, &subjects);
         }
         Ok(Decided::Open(None, Right::Onward(came())))
@@ -415,114 +437,4 @@ enum Decided {
     /// Visible: changed to this text, or as it stands.
     Open(Option<String>, Right),
     Closed(Reason, Vec<Iri>),
-}
-
-impl VisibleDoc {
-    /// Puts `list` in the order that a query asks for, by what is visible.
-    pub fn sort(list: &mut [Self], order: &waybill_query::OrderBy) {
-        order.sort_by(list, |visible| &visible.doc);
-    }
-    /// The identifier.
-    pub fn id(&self) -> &str {
-        self.doc.id()
-    }
-    /// The expanded types.
-    pub fn types(&self) -> impl Iterator<Item = &str> {
-        self.doc.types()
-    }
-    /// Whether there is personal data in it.
-    pub fn is_personal(&self) -> bool {
-        self.personal
-    }
-    /// Notes in `tally` that it is counted in an answer without being shown.
-    pub fn count(&self, tally: &mut Tally) {
-        let subjects: BTreeSet<&Iri> = self.rights.iter().flat_map(Right::subjects).collect();
-        for subject in subjects {
-            *tally.counted.entry(subject.clone()).or_default() += 1;
-        }
-    }
-    /// Whether the query fits what is visible.
-    pub fn matches(&self, query: &EntityQuery) -> bool {
-        query.matches(&self.doc)
-    }
-    /// The same with only those Attributes for which `keep` (given the expanded name) holds.
-    #[must_use]
-    pub fn project(mut self, keep: impl Fn(&str) -> bool) -> Self {
-        if self.doc.spans().iter().all(|s| keep(self.doc.name(s))) {
-            return self;
-        }
-        let mut builder = DocBuilder::new(self.doc.id(), self.doc.types(), self.doc.scopes(), self.doc.system.expires_at);
-        let mut rights = Vec::new();
-        for (span, right) in self.doc.spans().iter().zip(&self.rights) {
-            if keep(self.doc.name(span)) {
-                builder.instance(self.doc.name(span), self.doc.instance(span), InstanceMeta::of(&self.doc, span));
-                rights.push(right.clone());
-            }
-        }
-        self.doc = builder.finish(self.doc.system.clone());
-        if rights.is_empty() {
-            self.projected = std::mem::take(&mut self.rights);
-        }
-        self.rights = rights;
-        self
-    }
-    /// What each instance looks like from outside: digests, salted with the hub's `secret`, that say whether it changed.
-    pub fn digests<'a>(&'a self, secret: &'a [u8; 32]) -> impl Iterator<Item = InstanceDigest<'a>> {
-        self.doc.spans().iter().zip(&self.rights).map(move |(span, right)| {
-            let text = self.doc.instance(span);
-            let salted = |text: &str| EnvelopeHash(waybill_keys::sha256(&[secret.as_slice(), text.as_bytes()].concat()));
-            let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-            InstanceDigest {
-                name: self.doc.name(span),
-                dataset_id: self.doc.dataset_id(span),
-                digest: salted(text),
-                normal: salted(&waybill_keys::jcs(&value)),
-                envelope: right.envelope(),
-                others: right.envelopes().filter(|e| Some(*e) != right.envelope()).collect(),
-            }
-        })
-    }
-}
-
-/// One instance of a [`VisibleDoc`], seen from outside.
-#[derive(Debug, Clone)]
-pub struct InstanceDigest<'a> {
-    /// The expanded name.
-    pub name: &'a str,
-    /// The datasetId.
-    pub dataset_id: Option<&'a str>,
-    /// SHA-256 of salt and text.
-    pub digest: EnvelopeHash,
-    /// SHA-256 of salt and canonical JSON (RFC 8785).
-    pub normal: EnvelopeHash,
-    /// The envelope it is shown under; the one it came under, where it came from another hub.
-    pub envelope: Option<EnvelopeHash>,
-    /// The envelopes of the others whom it is about: when one of them is over, so is what is shown.
-    pub others: BTreeSet<EnvelopeHash>,
-}
-
-impl Right {
-    /// Whose data it opens; of what came from another hub, the consent that stands for the person.
-    pub(crate) fn subjects(&self) -> Vec<&Iri> {
-        match self {
-            Self::Operator | Self::Open => Vec::new(),
-            Self::Grants(grants) => grants.iter().filter_map(|g| g.subject.as_ref()).collect(),
-            Self::Inbound(came) | Self::Onward(came) => vec![&came.consent],
-        }
-    }
-
-    /// The first of [`Self::envelopes`].
-    pub(crate) fn envelope(&self) -> Option<EnvelopeHash> {
-        self.envelopes().next()
-    }
-
-    /// The envelopes that govern: one for each person who had to agree; none for open data and the operator's own view.
-    pub(crate) fn envelopes(&self) -> impl Iterator<Item = EnvelopeHash> + '_ {
-        let (grants, came) = match self {
-            Self::Operator | Self::Open => (&[][..], None),
-            Self::Grants(grants) => (grants.as_slice(), None),
-            Self::Inbound(came) | Self::Onward(came) => (&[][..], Some(came.hash)),
-        };
-        grants.iter().filter_map(|g| g.envelope).chain(came)
-    }
 }

@@ -26,8 +26,8 @@ pub mod strict;
 mod tls;
 
 pub use auth::{
-    Authenticator, Caller, Claims, Credential, DpopError, IssuerConfig, Proof, ProofExpectation, Registration, ReplayCache, ReplayError, ResolveToken, Role,
-    StaticToken, Tenants, TokenError, TokenVerifier, VerifiedToken, VerifierConfig, WebIds, verify_proof,
+    Authenticator, Caller, Claims, Credential, DpopError, IssuerConfig, Proof, ProofExpectation, Registration, ReplayCache, ReplayError, ResolveToken,
+    Resolved, Role, StaticToken, Tenants, TokenError, TokenVerifier, VerifiedToken, VerifierConfig, WebIds, verify_proof,
 };
 pub use cidr::{Cidr, CidrError};
 pub use client::{

@@ -42,7 +42,7 @@ pub enum Kind {
     Configuration,
     /// The store was put back from a backup.
     Restore,
-    /// Organisations agreed on terms, or an agreement or what runs under it moved on.
+    /// An organisation was licensed to ask for data, or its licence ended.
     Agreement,
 }
 

@@ -12,6 +12,7 @@ pub mod jws;
 mod key;
 mod ring;
 mod seal;
+mod steady;
 
 pub use bytes::{b64url, hex, random, sha256, unb64url};
 pub use did::{KeySet, KeySetError, did_web, did_web_url};
@@ -20,6 +21,7 @@ pub use jws::{JwsError, Verified};
 pub use key::{Algorithm, Key, KeyLookup, PublicKey};
 pub use ring::{KeyRing, RingError};
 pub use seal::{OpenError, SealKey, open, seal};
+pub use steady::{hmac_sha256, open_steadily, seal_steadily};
 
 /// How far two clocks may be apart before a time counts as wrong, in seconds.
 pub const SKEW_SECONDS: i64 = 60;

@@ -5,4 +5,5 @@ mod it {
     mod jws;
     mod ring;
     mod seal;
+    mod steady;
 }

@@ -282,7 +282,7 @@ async fn a_bad_successor_does_not_keep_an_envelope_open() {
 impl Linked {
     /// Lets C, which has no hub, follow hub B.
     async fn follow_as_c(&self) -> Iri {
-        let scope = Behalf::Party { recipient: iri(C_PARTY), purpose: Some(iri(ADVICE)), agreement: None }.scope(&TenantId::main());
+        let scope = Behalf::Party { recipient: iri(C_PARTY), purpose: Some(iri(ADVICE)) }.scope(&TenantId::main());
         self.b.hub.add_sink(std::sync::Arc::new(Nowhere));
         let new = NewFollower { id: None, sink: "nowhere", spec: String::new(), active: true, expires_at: None, initial_load: true };
         self.b.hub.follow(&scope, new).await.expect("following")

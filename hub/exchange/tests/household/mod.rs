@@ -91,7 +91,7 @@ async fn what_was_looked_at_before_one_withdrew_is_not_released_after_it() {
     household(&world).await;
     let (view, docs) = world.looked_at_for_city_b(ID).await;
     world.grant(BEN, "withdrawn", exact()).await;
-    let problem = world.hub.gate().release_page(&view, docs, None, waybill_gate::Tally::default(), "test").await.expect_err("it stands on a consent that is over");
+    let problem = world.hub.gate().release_page(&view, docs, None, waybill_gate::Tally::default(), "test", waybill_store::Batch::new()).await.expect_err("it stands on a consent that is over");
     assert_eq!(problem.code, "store-conflict");
     let joint = world.hub.store().read(|r| r.docs("envelope-joint-of", "", 10, None)).await.expect("read");
     assert!(joint.is_empty(), "no envelope stands for what is over");

@@ -25,6 +25,10 @@ pub fn types(list: &str) -> TypeSelection {
     TypeSelection::parse(list, &Names).expect("types")
 }
 
+pub fn q(text: &str) -> Q {
+    Q::parse(text, &Names).expect("q")
+}
+
 struct Names;
 impl waybill_query::Expander for Names {
     fn expand(&self, term: &str) -> String {
@@ -43,6 +47,10 @@ impl Arrived {
     pub fn deleted(&self, id: &str) -> usize {
         self.0.iter().flat_map(|p| &p.deleted).filter(|d| d.id.as_str() == id && d.attributes.is_empty()).count()
     }
+    /// How often it was said that Attributes of it are gone.
+    pub fn lost(&self, id: &str) -> usize {
+        self.0.iter().flat_map(|p| &p.deleted).filter(|d| d.id.as_str() == id && !d.attributes.is_empty()).count()
+    }
     pub fn last_text(&self, id: &str) -> Option<String> {
         self.0.iter().flat_map(|p| &p.entities).rfind(|e| e.id() == id).map(|e| e.text().to_owned())
     }
@@ -54,9 +62,13 @@ impl Sink for Remember {
     fn kind(&self) -> &'static str {
         "remember"
     }
-    /// Nothing for meters; else a type, and that deletions are not heard of.
+    /// Nothing for meters; `id:` and an identifier for one entity; else a type, and that deletions are not heard of.
     fn selection(&self, spec: &[u8]) -> Result<Selection, Problem> {
         let deaf = std::str::from_utf8(spec).expect("text");
+        if let Some(id) = deaf.strip_prefix("id:") {
+            let query = EntityQuery::of(waybill_query::EntitySelector { ids: vec![id.to_owned()], ..Default::default() });
+            return Ok(Selection { query, watched: Vec::new(), hears_deletions: true });
+        }
         let query = EntityQuery::of_types(TypeSelection::parse(if deaf.is_empty() { "SmartMeter" } else { deaf }, &Names).expect("types"));
         Ok(Selection { query, watched: Vec::new(), hears_deletions: deaf.is_empty() })
     }

@@ -4,12 +4,14 @@ mod caller;
 mod dpop;
 mod oidc;
 mod replay;
+mod resolve;
 mod tokens;
 
 pub use caller::{Caller, Credential, Registration, Role, Tenants, WebIds};
 pub use dpop::{DpopError, Proof, ProofExpectation, verify_proof};
 pub use oidc::{Claims, IssuerConfig, TokenError, TokenVerifier, VerifiedToken, VerifierConfig};
 pub use replay::{ReplayCache, ReplayError};
+pub use resolve::{ResolveToken, Resolved};
 pub use tokens::StaticToken;
 
 use crate::fault;
@@ -17,8 +19,8 @@ use crate::forwarded::{is_loopback_host, is_proxied};
 use crate::problems;
 use http::{HeaderMap, Method, Uri, header};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
+use resolve::Resolver;
 use tokens::StaticTokens;
 use waybill_model::{DateTime, Iri, Principal, Problem};
 
@@ -32,28 +34,17 @@ pub(crate) struct CallFacts<'a> {
 }
 
 /// Whom the hub knows. The default knows nobody: every caller without credentials is anonymous, every credential is refused.
+#[derive(Debug)]
 pub struct Authenticator {
     /// Who calls without credentials, made once.
     anonymous: Caller,
     local: Caller,
     tokens: StaticTokens,
     registrations: Vec<Registration>,
+    resolver: Option<Resolver>,
     verifier: Option<Arc<TokenVerifier>>,
-    resolver: Option<Arc<dyn ResolveToken>>,
     loopback_operator: bool,
     replay: Arc<ReplayCache>,
-}
-
-/// Knows tokens that the hub itself gave out, such as those of a dataspace transfer.
-pub trait ResolveToken: Send + Sync {
-    /// Whose token this is; nothing when it is none of these. A token that was good once is an error, not nothing.
-    fn resolve<'a>(&'a self, token: &'a str) -> Pin<Box<dyn Future<Output = Option<Result<Caller, Problem>>> + Send + 'a>>;
-}
-
-impl std::fmt::Debug for Authenticator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authenticator").field("registrations", &self.registrations).field("loopback_operator", &self.loopback_operator).finish_non_exhaustive()
-    }
 }
 
 impl Default for Authenticator {
@@ -63,8 +54,8 @@ impl Default for Authenticator {
             local: Caller::loopback_operator(),
             tokens: StaticTokens::default(),
             registrations: Vec::new(),
-            verifier: None,
             resolver: None,
+            verifier: None,
             loopback_operator: false,
             replay: Arc::default(),
         }
@@ -96,10 +87,10 @@ impl Authenticator {
         self.registrations = registrations;
         self
     }
-    /// The same, also knowing the tokens that `resolver` does.
+    /// The same, asking `resolver` about each bearer token that is no static one, before the issuers are. There is one resolver: the last counts.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn ResolveToken>) -> Self {
-        self.resolver = Some(resolver);
+        self.resolver = Some(Resolver(resolver));
         self
     }
     /// The same, taking a caller without credentials on the loopback socket as the operator. Only for a hub without a file that
@@ -110,9 +101,11 @@ impl Authenticator {
         self
     }
 
-    /// The same, remembering the proofs that `other` has seen: a new configuration must not make an old proof good again.
+    /// The same, remembering the proofs that `other` has seen: a new configuration must not make an old proof good again. Whoever resolves
+    /// tokens is no part of a configuration, and stays unless another is named.
     pub(crate) fn remembering(mut self, other: &Self) -> Self {
         self.replay = other.replay.clone();
+        self.resolver = self.resolver.or_else(|| other.resolver.clone());
         self
     }
 
@@ -125,16 +118,17 @@ impl Authenticator {
         match presented(facts.headers)? {
             Presented::Nothing if self.loopback_operator && is_local(facts) => Ok(self.local.clone()),
             Presented::Nothing => Ok(self.anonymous.clone()),
-            Presented::Bearer(token) => match self.tokens.find(token) {
-                Some(caller) => Ok(caller),
-                None => match &self.resolver {
-                    Some(resolver) => match resolver.resolve(token).await {
-                        Some(found) => found,
-                        None => self.by_issuer(token, None, facts, now).await,
-                    },
-                    None => self.by_issuer(token, None, facts, now).await,
-                },
-            },
+            Presented::Bearer(token) => {
+                if let Some(caller) = self.tokens.find(token) {
+                    return Ok(caller);
+                }
+                if let Some(resolver) = &self.resolver
+                    && let Some(known) = resolver.caller(token).await
+                {
+                    return known;
+                }
+                self.by_issuer(token, None, facts, now).await
+            }
             Presented::Dpop(token) => {
                 let mut proofs = facts.headers.get_all("dpop").iter();
                 let (Some(proof), None) = (proofs.next(), proofs.next()) else {

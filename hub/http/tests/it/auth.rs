@@ -9,7 +9,7 @@ use waybill_http::{
     Authenticator, Client, DpopError, DpopKey, IssuerConfig, ProofExpectation, Registration, ReplayCache, ReplayError, Role, ServerHandle, StaticToken,
     Tenants, TokenError, TokenVerifier, VerifierConfig, WebIds, verify_proof,
 };
-use waybill_model::{DateTime, TenantId};
+use waybill_model::{DateTime, Problem, TenantId};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -393,6 +393,61 @@ async fn a_bound_token_needs_a_fresh_proof_of_its_own_key() {
     assert_eq!(twice.code(), "invalid-dpop-proof");
     let none = get(hub.addr, "/echo/1", &[&format!("Authorization: DPoP {bound}")]).await;
     assert_eq!(none.code(), "invalid-dpop-proof");
+    hub.stop().await;
+}
+
+/// Knows `transfer` and `operator`; `over` was one of its tokens.
+struct Transfers;
+impl waybill_http::ResolveToken for Transfers {
+    fn resolve<'a>(&'a self, token: &'a str) -> waybill_http::Resolved<'a> {
+        Box::pin(async move {
+            let party = iri(CITY_B);
+            let principal = waybill_model::Principal::Client { client: "transfer".into(), party: party.clone() };
+            match token {
+                "transfer" | "static" => {
+                    Some(Ok(waybill_http::Caller { principal, party: Some(party), purpose: Some(iri(ADVICE)), agreement: Some(iri("urn:agreement:1")), ..waybill_http::Caller::anonymous() }))
+                }
+                "operator" => Some(Ok(waybill_http::Caller::loopback_operator())),
+                "nobody" => Some(Ok(waybill_http::Caller::anonymous())),
+                "over" => Some(Err(Problem::new(waybill_http::problems::INVALID_TOKEN, 401, "Not taken", "the transfer is over"))),
+                _ => None,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_is_asked_for_what_no_static_token_is_and_before_the_issuers() {
+    let key = Signer::ed25519("1");
+    let server = issuer(&[&key]).await;
+    let uri = server.uri();
+    let configured = || {
+        Authenticator::closed().with_tokens([StaticToken::operator("static", "anna")]).with_issuers(verifier(&uri), registrations(&uri))
+    };
+    let hub = started(config(), echo_router(), configured().with_resolver(Arc::new(Transfers))).await;
+    let issued = key.token(&claims(&uri));
+    let cases = [
+        ("transfer", 200, "transfer"),
+        ("static", 200, "anna"),
+        (issued.as_str(), 200, "city-b-app"),
+        ("over", 401, "invalid-token"),
+        // Whoever says so: no operator is known in this way, nor is nobody.
+        ("operator", 401, "invalid-token"),
+        ("nobody", 401, "invalid-token"),
+        ("unknown", 401, "invalid-token"),
+    ];
+    for reloaded in [false, true] {
+        if reloaded {
+            hub.replace_authenticator(configured());
+        }
+        for (token, status, says) in cases {
+            let answer = get(hub.addr, "/echo/1", &[&format!("Authorization: Bearer {token}")]).await;
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(answer.status == status && text.contains(says), "{token}, reloaded {reloaded}: {} {text}", answer.status);
+        }
+        let by_proof = get(hub.addr, "/echo/1", &["Authorization: DPoP transfer", "DPoP: a.b.c"]).await;
+        assert_eq!(by_proof.status, 401, "it is a bearer token");
+    }
     hub.stop().await;
 }
 
