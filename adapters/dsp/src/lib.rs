@@ -19,6 +19,7 @@ mod federated;
 mod flow;
 mod health;
 mod identity;
+mod inline;
 mod machine;
 mod manage;
 mod negotiation;

@@ -3,6 +3,7 @@
 mod it {
     mod crawl;
     mod dcat;
+    mod inline;
     mod messages;
     mod schemas;
     pub mod stand;
