@@ -7,6 +7,7 @@ mod it {
     mod cli;
     mod dataspace;
     mod edc;
+    mod edc_client;
     mod java;
     mod clock;
     mod pods;

@@ -15,8 +15,11 @@ struct Npm {
     version: &'static str,
 }
 
-const NPM: [Npm; 1] =
-    [Npm { name: "community-solid-server", folder: "css", package: "@solid/community-server", version: "7.2.0" }];
+const NPM: [Npm; 2] = [
+    Npm { name: "community-solid-server", folder: "css", package: "@solid/community-server", version: "7.2.0" },
+    // The newest that runs on Node 20.
+    Npm { name: "edc-client", folder: "edc-client", package: "@think-it-labs/edc-connector-client", version: "0.9.0" },
+];
 
 /// Sets up what is missing. What is there in the right version is left as it is, so that this works without a network the second time.
 pub fn setup() -> Vec<PeerStatus> {

@@ -28,7 +28,10 @@ pub fn routes(connector: &Connector) -> Router {
             let this = own.clone();
             async move {
                 let done = if request.caller.is_operator() { this.search(&request).await } else { Err(refused(&request)) };
-                done.map_or_else(|fault| answer(Err(fault)), Ok)
+                match done {
+                    Ok(response) => Ok(response),
+                    Err(fault) => answer(Err(fault)),
+                }
             }
         });
     }
@@ -149,7 +152,7 @@ fn entry(mut catalog: Map<String, Value>, row: &Crawled, now: DateTime, period: 
         about.extend(view.into_iter().filter(|(name, _)| !matches!(name.as_str(), "participantId" | "originator")));
     }
     catalog.insert(format!("{WAYBILL}crawl"), about.into());
-    catalog.into()
+    crate::inline::inline(catalog.into())
 }
 
 /// What is searched for. All of it must hold.

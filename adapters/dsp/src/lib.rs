@@ -19,6 +19,7 @@ mod federated;
 mod flow;
 mod health;
 mod identity;
+mod inline;
 mod judge;
 mod machine;
 mod manage;

@@ -234,7 +234,8 @@ impl Connector {
     async fn manage_catalog(&self, request: &Request, one: bool) -> Answered {
         let map = body(request)?;
         let (who, address) = self.counterpart(&map)?;
-        if one { self.fetch_dataset(&who, &address, text(&map, "@id")?).await } else { self.fetch_catalog(&who, &address).await }
+        let found = if one { self.fetch_dataset(&who, &address, text(&map, "@id")?).await } else { self.fetch_catalog(&who, &address).await };
+        found.map(crate::inline::inline)
     }
 
     async fn manage_negotiate(&self, request: &Request) -> Answered {

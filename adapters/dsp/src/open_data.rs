@@ -19,23 +19,22 @@ pub fn routes(connector: &Connector) -> Router {
     let options = RouteOptions { own_auth: true, ..RouteOptions::default() };
     Router::new().route_with(Method::GET, PLACE, options, move |request: Request| {
         let this = this.clone();
-        async move { this.answer_open_data(&request) }
+        async move { Ok(this.answer_open_data(&request)) }
     })
 }
 
 impl Connector {
-    fn answer_open_data(&self, request: &Request) -> Result<Response, Problem> {
+    fn answer_open_data(&self, request: &Request) -> Response {
         let lines: Vec<&str> = request.headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
-        let kind = chosen(&lines.join(",")).ok_or_else(|| {
-            Problem::new(ProblemCode("not-acceptable"), 406, "No acceptable media type", "the catalogue is told in no media type that the caller accepts")
-                .at("Accept")
-                .help(format!("Accept one of {}.", OFFERED.join(", ")))
-        })?;
+        let Some(kind) = chosen(&lines.join(",")) else {
+            let problem = Problem::new(ProblemCode("not-acceptable"), 406, "No acceptable media type", "the catalogue is told in no media type that the caller accepts");
+            return Response::problem(&problem.at("Accept").help(format!("Accept one of {}.", OFFERED.join(", "))));
+        };
         let config = self.config();
         let graph = dcat::graph(&config);
         let body = if kind == "text/turtle" { turtle(&graph) } else { json_ld(&graph, &dcat::place(&config)).to_string().into_bytes() };
         let tag = etag_of(&body);
-        Ok(Response::bytes(200, kind, body).etag(&tag).with(header::VARY, "Accept").with(header::CACHE_CONTROL, "public, max-age=60"))
+        Response::bytes(200, kind, body).etag(&tag).with(header::VARY, "Accept").with(header::CACHE_CONTROL, "public, max-age=60")
     }
 }
 

@@ -26,6 +26,7 @@ mod support;
 mod it {
     mod crawl;
     mod dcat;
+    mod inline;
     #[path = "own_messages.rs"]
     mod messages;
     #[path = "own_schemas.rs"]

@@ -3,7 +3,7 @@
 use super::stand::{Stand, iri, offering, settings};
 use json_ld::rdf_types::{RdfDisplay, generator};
 use json_ld::syntax::{Parse, Value as Syntax};
-use json_ld::{JsonLdProcessor, NoLoader, RemoteDocument};
+use json_ld::{JsonLdProcessor, Loader, NoLoader, RemoteDocument};
 use oxrdf::dataset::CanonicalizationAlgorithm;
 use oxrdf::{Graph, NamedNodeRef, NamedOrBlankNode, TermRef};
 use oxttl::{NTriplesParser, TurtleParser};
@@ -41,8 +41,11 @@ enum Kind {
     Of(&'static str),
 }
 
-/// The mandatory and recommended properties of DCAT-AP 3.0, and how we stand to each: given, or why not.
-const PROFILE: &[(&str, &str, Level, Kind, Option<u32>, Result<(), &str>)] = &[
+/// A property of a class: how much it is wanted, its values, how many at most, and whether we give it, or why not.
+type Property = (&'static str, &'static str, Level, Kind, Option<u32>, Result<(), &'static str>);
+
+/// The mandatory and recommended properties of DCAT-AP 3.0.
+const PROFILE: &[Property] = &[
     ("dcat:Catalog", "dct:title", Mandatory, Kind::Text, None, Ok(())),
     ("dcat:Catalog", "dct:description", Mandatory, Kind::Text, None, Ok(())),
     ("dcat:Catalog", "dct:publisher", Mandatory, Kind::Of("foaf:Agent"), Some(1), Ok(())),
@@ -114,10 +117,15 @@ fn turtle(bytes: &[u8]) -> Graph {
 
 /// The graph of a JSON-LD document, as the general processor tells it; it may load nothing.
 async fn json_ld(text: &str) -> Graph {
+    json_ld_with(text, &NoLoader).await
+}
+
+/// The same, with contexts from `loader`.
+pub async fn json_ld_with(text: &str, loader: &impl Loader) -> Graph {
     let (document, _) = Syntax::parse_str(text).expect("JSON");
     let document: RemoteDocument = RemoteDocument::new(None, None, document);
     let mut blanks = generator::Blank::new();
-    let mut rdf = document.to_rdf(&mut blanks, &NoLoader).await.expect("JSON-LD");
+    let mut rdf = document.to_rdf(&mut blanks, loader).await.expect("JSON-LD");
     let mut lines = String::new();
     for quad in rdf.cloned_quads() {
         let _ = writeln!(lines, "{} {} {} .", quad.0.rdf_display(), quad.1.rdf_display(), quad.2.rdf_display());
@@ -125,7 +133,7 @@ async fn json_ld(text: &str) -> Graph {
     NTriplesParser::new().for_slice(lines.as_bytes()).collect::<Result<_, _>>().expect("triples")
 }
 
-fn canonical(mut graph: Graph) -> Vec<String> {
+pub fn canonical(mut graph: Graph) -> Vec<String> {
     graph.canonicalize(CanonicalizationAlgorithm::Unstable);
     let mut out: Vec<String> = graph.iter().map(|t| t.to_string()).collect();
     out.sort();

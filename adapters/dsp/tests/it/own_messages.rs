@@ -69,7 +69,7 @@ pub fn samples() -> Vec<Sample> {
         message("DatasetRequestMessage", c, json!({"dataset": "urn:dataset:1"})),
         message("CatalogError", c, json!({"code": "no", "reason": ["no"]})),
         message("Catalog", c, json!({"@id": "urn:catalog", "participantId": "urn:us", "dataset": [dataset()], "catalog": [inner], "service": [service],
-            "distribution": [{"format": "f", "accessService": "urn:service"}]})),
+            "distribution": [{"@type": "Distribution", "format": "f", "accessService": "urn:service"}]})),
         Sample { kind: "Dataset", family: c, value: one },
         message("ContractRequestMessage", n, json!({"consumerPid": "urn:c", "callbackAddress": "https://c.example/dsp", "offer": offer(true)})),
         message("ContractRequestMessage", n, json!({"consumerPid": "urn:c", "providerPid": "urn:p", "offer": offer(false)})),
@@ -157,7 +157,9 @@ pub fn spoiled(value: &Value) -> Vec<Value> {
             out.push(changed);
         };
         let there = value.pointer(place).cloned().unwrap_or_default();
-        things.iter().for_each(|thing| change(thing.clone()));
+        for thing in &things {
+            change(thing.clone());
+        }
         change(json!([there.clone()]));
         match there {
             Value::Object(map) => {

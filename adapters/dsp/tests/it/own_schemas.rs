@@ -49,14 +49,20 @@ fn our_schemas() -> Shelf {
     shelf
 }
 
+/// The folder of what is published with the protocol; nothing when it is absent, which fails in CI.
+pub fn official() -> Option<PathBuf> {
+    let folder = std::env::var_os("WAYBILL_SPEC_DATA").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from).join("dsp/2025-1");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "what is published with the protocol is absent: set WAYBILL_SPEC_DATA");
+    println!("skipped: nothing that is published with the protocol, set WAYBILL_SPEC_DATA");
+    None
+}
+
 /// The published schemas, one reference mended: it lacks a slash, and most validators refuse it.
 fn published() -> Option<Shelf> {
-    let folder = std::env::var_os("WAYBILL_SPEC_DATA").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from).join("dsp/2025-1");
-    if !folder.is_dir() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "the published schemas are absent: set WAYBILL_SPEC_DATA");
-        println!("skipped: no published schemas, set WAYBILL_SPEC_DATA");
-        return None;
-    }
+    let folder = official()?;
     let mut all = Vec::new();
     let read = |place: &Path| std::fs::read_to_string(place).expect("a file").replace("transfer-schema.json#definitions", "transfer-schema.json#/definitions");
     for part in ["common", "catalog", "negotiation", "transfer"] {
