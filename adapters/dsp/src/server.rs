@@ -22,6 +22,10 @@ const SETTLE_TIMES: u32 = 80;
 pub fn routes(connector: &Connector) -> Router {
     let options = RouteOptions { max_body: Some(MAX_MESSAGE), own_auth: true, always: false };
     let mut router = Router::new();
+    // What the server refuses before a handler sees it, such as a body that is too large, is told in the protocol's own form as well.
+    for (part, kind) in [("catalog", ErrorKind::Catalog), ("negotiations", ErrorKind::Negotiation), ("transfers", ErrorKind::Transfer)] {
+        router = router.errors(&format!("{PATH}/{part}"), move |problem| Fault::from(problem.clone()).answer(kind, ("", "")));
+    }
     macro_rules! route {
         ($method:ident, $path:expr, $handler:ident $(, $extra:expr)*) => {
             let this = connector.clone();
