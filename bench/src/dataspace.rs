@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use waybill_dsp::{Agreed, Role};
 use waybill_exchange::{Hub, Step};
 use waybill_gate::{Governance, Licence};
@@ -32,7 +33,7 @@ const ROUNDS: usize = 5;
 const TAIL: Duration = Duration::from_millis(100);
 /// Requests in a round, and rounds.
 const PULLS: usize = 40;
-const PULL_ROUNDS: usize = 9;
+const PULL_ROUNDS: usize = 15;
 /// Agreements at rest.
 const FEW: usize = 10;
 const MANY: usize = 100_000;
@@ -41,12 +42,13 @@ const BATCH: usize = 500;
 
 /// Measures it.
 pub fn run(wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
+    let runtime = world::runtime()?;
     let mut figures = Vec::new();
     for (name, ..) in FIGURES.iter().filter(|(name, ..)| wanted(name)) {
         let measured = match *name {
-            "dsp.negotiations" => negotiations(name),
-            "dsp.pull" => pull(name),
-            _ => agreements(name),
+            "dsp.negotiations" => negotiations(name, &runtime),
+            "dsp.pull" => pull(name, &runtime),
+            _ => agreements(name, &runtime),
         };
         figures.push(measured.unwrap_or_else(|why| unmeasured(FIGURES, name, &why)));
     }
@@ -54,11 +56,11 @@ pub fn run(wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
 }
 
 /// Negotiations from the first word until both sides have the agreement, led by the consumer's operator.
-fn negotiations(name: &'static str) -> Result<Figure, String> {
+fn negotiations(name: &'static str, runtime: &Runtime) -> Result<Figure, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let pair = Pair::start(folder.path(), city::dataspace)?;
     pair.settle()?;
-    world::runtime()?.block_on(async {
+    runtime.block_on(async {
         let offer = pair.operator().await?.offer().await?;
         let (mut ours, mut theirs, mut walls) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
@@ -106,9 +108,9 @@ fn negotiations(name: &'static str) -> Result<Figure, String> {
 }
 
 /// The same page for the same party, by a negotiated agreement and by a configured one.
-fn pull(name: &'static str) -> Result<Figure, String> {
+fn pull(name: &'static str, runtime: &Runtime) -> Result<Figure, String> {
     let pair = Pair::start(city::filled()?, city::dataspace)?;
-    world::runtime()?.block_on(async {
+    runtime.block_on(async {
         let Pull { path, token } = pair.operator().await?.deal().await?;
         pair.settle()?;
         let whole = format!("{path}&limit=1000");
@@ -139,11 +141,11 @@ async fn ids(pair: &Pair, token: &str, path: &str) -> Result<Vec<Value>, String>
 }
 
 /// A request among many agreements, beside the same among few.
-fn agreements(name: &'static str) -> Result<Figure, String> {
-    let (few, many) = (resident(FEW)?, resident(MANY)?);
+fn agreements(name: &'static str, runtime: &Runtime) -> Result<Figure, String> {
+    let (few, many) = (resident(FEW, runtime)?, resident(MANY, runtime)?);
     let start = |folder: &Path| Pair::start(folder, city::dataspace);
     let (few, many) = (start(few.path())?, start(many.path())?);
-    world::runtime()?.block_on(async {
+    runtime.block_on(async {
         let (by_few, by_many) = (few.operator().await?.deal().await?, many.operator().await?.deal().await?);
         few.settle()?;
         many.settle()?;
@@ -163,12 +165,12 @@ fn agreements(name: &'static str) -> Result<Figure, String> {
 }
 
 /// The folder of a city of those who agreed, with `count` agreements that its dataset was given out under.
-fn resident(count: usize) -> Result<tempfile::TempDir, String> {
+fn resident(count: usize, runtime: &Runtime) -> Result<tempfile::TempDir, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     city::fill_agreed(folder.path())?;
     let clock = Clock::system();
-    let store = Store::open(&folder.path().join("data"), clock.clone()).map_err(|e| e.to_string())?;
-    world::runtime()?.block_on(async {
+    let store = Store::open(folder.path().join("data"), clock.clone()).map_err(|e| e.to_string())?;
+    runtime.block_on(async {
         let governance = Governance::bare("http://127.0.0.1").map_err(|e| e.to_string())?;
         let hub = Hub::open(store, governance, clock).await.map_err(|e| e.to_string())?;
         let all = (0..count).map(|number| agreement(number, &hub)).collect::<Result<Vec<_>, _>>()?;

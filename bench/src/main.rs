@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1));
     let only = after("--only");
     limit::set(after("--limit").and_then(|text| text.parse().ok()).unwrap_or(LIMIT));
-    let wanted = |name: &str| only.is_none_or(|text| name.contains(text.as_str()));
+    let wanted = |name: &str| only.is_none_or(|texts| texts.split(',').any(|text| name.contains(text)));
     let mut all = Vec::new();
     for (names, measure) in GROUPS {
         if !names.iter().any(|(name, ..)| wanted(name)) {
