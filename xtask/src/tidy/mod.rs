@@ -32,7 +32,7 @@ const CHECKS: &[Check] = &[
     ("duplicates further down are listed with their cause", graph::duplicates),
     ("serde_json keeps no insertion order", graph::preserve_order),
     ("licences", licences::check),
-    ("the same files in every adapter", house::adapter_files),
+    ("the same files in every adapter, and in every offline codec", house::adapter_files),
     ("each lib.rs opens with its purpose and forbids unsafe code", house::library_heads),
     ("one integration test binary a crate, no doctests, few binaries", house::test_binaries),
     ("crates are named after their folder", house::names),
