@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("waybill-solid", 8),
     ("waybill-peer", 8),
     ("waybill-dsp", 8),
+    ("waybill-ids", 8),
     ("waybill", 9),
     // Beside the house: they look at it from outside.
     (STAND_INS, 9),

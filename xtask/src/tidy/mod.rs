@@ -34,7 +34,7 @@ const CHECKS: &[Check] = &[
     ("serde_json keeps no insertion order", graph::preserve_order),
     ("what is for tests and figures only is turned on by nothing that ships", features::test_only),
     ("licences", licences::check),
-    ("the same files in every adapter", house::adapter_files),
+    ("the same files in every adapter, and in every offline codec", house::adapter_files),
     ("each lib.rs opens with its purpose and forbids unsafe code", house::library_heads),
     ("one integration test binary a crate, no doctests, few binaries", house::test_binaries),
     ("crates are named after their folder", house::names),
