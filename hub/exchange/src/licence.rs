@@ -4,6 +4,7 @@ use crate::fault;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::read::within_reach;
+use crate::restore::Note;
 use crate::rows::{Todo, key};
 use crate::scan::each_doc;
 use crate::write::put_todo;
@@ -67,7 +68,7 @@ impl Hub {
     }
 
     /// Ends a licence, for good: from now on nothing is seen under it, and what followers under it hold is taken back. Ending it again changes
-    /// nothing. `reason` stands in the journal for ever and must name no person.
+    /// nothing, and no old backup brings it back. `reason` stands in the journal for ever and must name no person.
     ///
     /// # Errors
     /// 404 when there is none; the store's.
@@ -80,8 +81,12 @@ impl Hub {
             if licence.ended.is_some() {
                 return Ok(());
             }
-            licence.ended = Some(reason.chars().take(REASON).collect());
+            let reason: String = reason.chars().take(REASON).collect();
             let mut batch = Batch::new();
+            if !fault::off("exchange-licence-restored") {
+                batch.raise_epoch(encode(&Note::Licence { id: id.clone(), reason: reason.clone() }));
+            }
+            licence.ended = Some(reason);
             batch.expect_doc(LICENCE, id.as_str(), Some(revision));
             self.put_licence(&mut batch, &licence);
             match self.commit(batch).await {
