@@ -1,5 +1,6 @@
 //! Followers: who wants to be told, kept in the store.
 
+use crate::fault;
 use crate::hub::Hub;
 use crate::rows::{Behalf, DEAD, FOLLOWER, Follower, FollowerStatus, OUTBOX, SEEN, SEP, Todo, key, of_follower};
 use crate::scan::each_doc;
@@ -74,7 +75,7 @@ impl Hub {
 
     /// What a follower keeps of `scope`: of the agreement, only a licence. Agreements of the configuration go by the recipient.
     fn behalf(&self, scope: &Scope) -> Behalf {
-        let agreement = scope.agreement.clone().filter(|_| self.governance().is_licensed(scope));
+        let agreement = scope.agreement.clone().filter(|_| self.governance().is_licensed(scope) && !fault::off("exchange-licence-kept"));
         Behalf::of(&Scope { agreement, ..scope.clone() })
     }
 

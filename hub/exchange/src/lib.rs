@@ -12,6 +12,7 @@ mod desk;
 mod documents;
 mod erase;
 mod fan;
+mod fault;
 mod follow;
 mod govern;
 mod hub;

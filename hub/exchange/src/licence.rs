@@ -1,8 +1,10 @@
 //! Licences between organisations: given, ended, and what follows for whoever holds or asks under them.
 
+use crate::fault;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::read::within_reach;
+use crate::restore::Note;
 use crate::rows::{Todo, key};
 use crate::scan::each_doc;
 use crate::write::put_todo;
@@ -46,7 +48,7 @@ impl Hub {
                 if known == *licence {
                     return Ok(());
                 }
-                if known.ended.is_some() {
+                if known.ended.is_some() && !fault::off("exchange-licence-for-good") {
                     return Err(Problem::new(ProblemCode("licence-ended"), 409, "The licence has ended", "a licence that ended is over for good")
                         .help("Negotiate a new agreement."));
                 }
@@ -66,7 +68,7 @@ impl Hub {
     }
 
     /// Ends a licence, for good: from now on nothing is seen under it, and what followers under it hold is taken back. Ending it again changes
-    /// nothing. `reason` stands in the journal for ever and must name no person.
+    /// nothing, and no old backup brings it back. `reason` stands in the journal for ever and must name no person.
     ///
     /// # Errors
     /// 404 when there is none; the store's.
@@ -79,8 +81,12 @@ impl Hub {
             if licence.ended.is_some() {
                 return Ok(());
             }
-            licence.ended = Some(reason.chars().take(REASON).collect());
+            let reason: String = reason.chars().take(REASON).collect();
             let mut batch = Batch::new();
+            if !fault::off("exchange-licence-restored") {
+                batch.raise_epoch(encode(&Note::Licence { id: id.clone(), reason: reason.clone() }));
+            }
+            licence.ended = Some(reason);
             batch.expect_doc(LICENCE, id.as_str(), Some(revision));
             self.put_licence(&mut batch, &licence);
             match self.commit(batch).await {
@@ -97,6 +103,9 @@ impl Hub {
         let (id, now) = (&licence.id, self.inner.clock.now());
         batch.put_doc(LICENCE, id.as_str(), encode(licence), None);
         let row = Todo::Licence { id: id.clone() };
+        if fault::off("exchange-licence-looked-at") {
+            return self.inner.journal.append(batch, Record::new(Kind::Agreement, licence.tenant.clone(), now));
+        }
         put_todo(batch, &key(&["licence", id.as_str()]), &row, now);
         for at in [licence.from, licence.until].into_iter().flatten().filter(|at| *at > now) {
             put_todo(batch, &key(&["licence-at", id.as_str(), &at.to_string()]), &row, at);
@@ -121,7 +130,7 @@ impl Hub {
             }
             names.extend(gone.iter().map(|id| self.inner.pairs.pairwise(&licence, id.as_str()).to_string()));
             let before = licence.ids.len();
-            licence.ids.retain(|id| !gone.contains(id));
+            licence.ids.retain(|id| !gone.contains(id) || fault::off("exchange-licence-erased"));
             if licence.ids.len() == before {
                 return;
             }

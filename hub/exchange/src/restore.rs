@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use serde::{Deserialize, Serialize};
 use waybill_consent::{ConsentBook, EnvelopeEvent};
 use waybill_journal::{Kind, Record};
-use waybill_model::{DateTime, Problem, ProblemCode, TenantId};
+use waybill_model::{DateTime, Iri, Problem, ProblemCode, TenantId};
 use waybill_store::{Batch, Reader};
 
 /// What the store's ledger notes of what closes here beside a consent of this hub. Names nobody.
@@ -31,6 +31,13 @@ pub(crate) enum Note {
         what: EnvelopeEvent,
         /// Whether they rest.
         rests: bool,
+    },
+    /// A licence ended.
+    Licence {
+        /// The agreement's id.
+        id: Iri,
+        /// Why.
+        reason: String,
     },
     /// A person was erased.
     Erased {
@@ -120,6 +127,11 @@ impl Hub {
                 self.upstream_rests(&mut batch, &hub, &what, rests).await?;
                 self.commit(batch).await.map(|_| n)
             }
+            // One that was given after the backup is not there, and opens nothing.
+            Note::Licence { id, reason } => match self.end_licence(&id, &reason).await {
+                Err(problem) if problem.status == 404 => Ok(0),
+                other => other.map(|()| 1),
+            },
             Note::Erased { tenant, who, at } => {
                 let (hub, tenant_) = (self.clone(), tenant.clone());
                 let all = self.inner.store.read(move |r| ConsentBook::subjects(r, &tenant_).map_err(told)).await?;

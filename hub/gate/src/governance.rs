@@ -1,5 +1,6 @@
 //! What the configuration says about data and parties: which data is open, who has an agreement, which other lawful bases there are.
 
+use crate::fault;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_consent::Grant;
@@ -158,7 +159,7 @@ impl Governance {
     /// Whether `scope` is under a licence: under an agreement that this configuration does not know. One that a configuration knew and
     /// no longer does is then one that nobody negotiated, and opens nothing.
     pub fn is_licensed(&self, scope: &Scope) -> bool {
-        scope.agreement.as_ref().is_some_and(|id| !self.agreements.iter().any(|a| &a.id == id))
+        scope.agreement.as_ref().is_some_and(|id| !fault::off("gate-licence-fallback") && !self.agreements.iter().any(|a| &a.id == id))
     }
 
     /// Whether every Attribute of an entity of this one type is open, whatever its name.

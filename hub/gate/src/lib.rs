@@ -7,6 +7,7 @@
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench_support;
+mod fault;
 mod gate;
 mod governance;
 mod inbound;

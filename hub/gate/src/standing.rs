@@ -1,5 +1,6 @@
 //! What a release stands on must still stand when it is committed: between looking and releasing, she may have withdrawn.
 
+use crate::fault;
 use crate::inbound::{InboundEnvelope, State};
 use crate::licence::LICENCE;
 use crate::visible::{Right, VisibleDoc};
@@ -17,7 +18,7 @@ pub(crate) fn still(batch: &mut Batch, tenant: &TenantId, docs: &[VisibleDoc]) {
     let mut bound: Vec<(String, u64)> = Vec::new();
     let mut licences: BTreeMap<Iri, u64> = BTreeMap::new();
     for doc in docs {
-        if let Some(held) = &doc.licence {
+        if let Some(held) = doc.licence.as_ref().filter(|_| !fault::off("gate-licence-standing")) {
             let seen = licences.entry(held.licence.id.clone()).or_insert(held.revision);
             *seen = held.revision.min(*seen);
         }

@@ -222,6 +222,32 @@ async fn a_licence_is_given_once_and_ended_for_good() {
 }
 
 #[tokio::test]
+async fn an_old_backup_brings_no_ended_licence_back() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+    let world = World::at(&data, 0).await;
+    world.model("urn:meter:1", false).await;
+    let later = licence("urn:uuid:later");
+    world.hub.license(&licence(AGREEMENT)).await.expect("licensed");
+    world.hub.store().backup(copy.clone()).await.expect("a backup");
+    world.hub.license(&later).await.expect("licensed");
+    for id in [AGREEMENT, "urn:uuid:later"] {
+        world.hub.end_licence(&iri(id), "terminated").await.expect("ended");
+    }
+    world.hub.store().close().await;
+    drop(world);
+
+    waybill_store::Store::restore(&copy, &data).expect("restored");
+    let world = World::at(&data, 60).await;
+    let scope = under(AGREEMENT, ACME, ADVICE);
+    assert_eq!(world.seen(&scope).await.len(), 1, "the backup has it still");
+    world.hub.settle_restore().await.expect("settled");
+    assert_eq!(world.seen(&scope).await, BTreeSet::new());
+    assert_eq!(world.hub.licence(&iri(AGREEMENT)).await.expect("read").and_then(|l| l.ended).as_deref(), Some("terminated"));
+    assert_eq!(world.hub.licence(&later.id).await.expect("read"), None);
+}
+
+#[tokio::test]
 async fn what_a_follower_holds_under_a_licence_is_taken_back_when_it_is_over() {
     for how in ["ended", "over", "narrowed"] {
         let world = World::with_a_meter().await;
