@@ -66,6 +66,11 @@ pub fn routes(connector: &Connector) -> Router {
         async move { Ok(this.answer_token(&request).await) }
     });
     let this = connector.clone();
+    router = router.route_with(Method::GET, "/dsp/deletions/{pid}", RouteOptions { own_auth: true, ..RouteOptions::default() }, move |request| {
+        let this = this.clone();
+        async move { Ok(this.answer_deletions(&request).await) }
+    });
+    let this = connector.clone();
     router.route_with(Method::GET, "/.well-known/dspace-version", RouteOptions { own_auth: true, ..RouteOptions::default() }, move |_| {
         let versions = this.versions();
         async move { Ok(Response::json(200, &versions)) }
@@ -93,6 +98,23 @@ impl Connector {
             Ok(tokens) => Response::json(200, &tokens).with(header::CACHE_CONTROL, "no-store"),
             Err(fault) => fault.answer(ErrorKind::Transfer, ("", "")),
         }
+    }
+
+    /// What the consumer of a transfer was given and may not see any more, behind the cursor `since`. It is told as long as its token is not
+    /// expired, also while the transfer rests or is over: that something is to be deleted is no secret from who has it.
+    async fn answer_deletions(&self, request: &Request) -> Response {
+        let answer = async {
+            let token = request.header(header::AUTHORIZATION).map(|t| t.strip_prefix("Bearer ").unwrap_or(t).trim()).unwrap_or_default();
+            let scope = self.scope_by_token(token, request.param("pid")).await?.ok_or_else(Fault::missing)?;
+            let limit = match request.query.get("limit") {
+                None => PAGE,
+                Some(text) => text.parse().map_err(|_| Fault::bad("limit", "it must be a whole number"))?,
+            };
+            let gone = self.hub().gone(&scope, request.query.get("since"), limit.clamp(1, 1000)).await?;
+            let list: Vec<Value> = gone.get().iter().map(|g| json!({"id": g.id, "deletedAt": g.gone_at, "cursor": g.cursor})).collect();
+            Ok(Response::json(200, &json!({"deletions": list})).with(header::CACHE_CONTROL, "no-store"))
+        };
+        answer.await.unwrap_or_else(|fault: Fault| fault.answer(ErrorKind::Transfer, ("", "")))
     }
 
     async fn answer_catalog(&self, request: Request) -> Response {
