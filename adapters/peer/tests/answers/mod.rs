@@ -24,7 +24,8 @@ async fn an_answer_that_comes_again_is_no_news_to_her() {
     let answers = async |outcome: Outcome| {
         let mut answer = Acknowledgement::new(b.did(), a.did(), event.clone(), iri(B_PARTY), link.clock.now());
         answer.stores.push(StoreAnswer { store: "broker".into(), outcome, how: "as it says".into(), at, attested: true });
-        a.take_acknowledgement(&answer.sign(b.keys().active())).await.expect("taken");
+        let answer = answer.sign(b.keys().active());
+        a.take_acknowledgement(&answer).await.expect("taken");
         let page = a.journal().page_of(&iri("https://anna.example/#me")).await.expect("her page");
         let lines = page.entries.iter().filter(|line| line.kind == Kind::Acknowledgement).count();
         (withdrawal().await.holders[0].progress, lines)
