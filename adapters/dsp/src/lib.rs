@@ -24,10 +24,11 @@ mod ns;
 mod plane;
 mod process;
 mod server;
+mod signaling;
 mod transfer;
 mod vocab;
 
-pub use config::{Conformance, DspConfig, Limits, Offering, Participant, Seed, Strategy};
+pub use config::{Conformance, ControlPlane, DspConfig, Limits, Offering, Participant, Seed, Strategy};
 pub use conformance::routes as conformance_routes;
 pub use connector::Connector;
 pub use decode::{DataAddress, Message, policy as check_policy, of as read_message};
@@ -40,4 +41,5 @@ pub use manage::routes as management_routes;
 pub use plane::Tokens;
 pub use process::{Agreed, Failure, Negotiation, Proposal, Transfer};
 pub use server::{PATH, routes};
+pub use signaling::{Call, Flow, FlowEvent, FlowState, HTTP_PULL, HTTP_PUSH, PATH as DATA_PLANE_PATH, next as flow_next, routes as data_plane_routes};
 pub use vocab::{CONTEXT, Format, VERSION};
