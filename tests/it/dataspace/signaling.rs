@@ -15,6 +15,7 @@ const PARTICIPANT: &str = "urn:connector:under-test";
 const SCRIPTS: &[(&str, &str)] = &[
     ("DP_C_PULL_04_01", "PREPARING:prepare"),
     ("DP_C_PUSH_04_01", "PREPARING:prepare"),
+    ("DP_C_PULL_03_01", "STARTED:complete"),
     ("DP_P_PULL_04_01", "STARTING:start"),
     ("DP_P_PUSH_04_01", "STARTING:start"),
     ("DP_P_PUSH_03_01", "STARTED:complete"),
