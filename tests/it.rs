@@ -8,6 +8,7 @@ mod it {
     mod dataspace;
     mod edc;
     mod java;
+    mod clock;
     mod pods;
     mod program;
     mod readme;

@@ -1,5 +1,5 @@
 //! A configured city as the HTTP figures ask it: open air data, meters of people, and another city that some of them agreed to show
-//! theirs to.
+//! theirs to. As a connector of a dataspace it offers that city the meters too, for a negotiated agreement.
 
 use crate::program::{Hub, free_port};
 use crate::wire::Connection;
@@ -19,6 +19,11 @@ pub const HITS: usize = 200;
 pub const OPERATOR: &str = "Bearer operator-0123456789abcdef";
 /// What the other city's application shows.
 pub const APPLICATION: &str = "Bearer city-b-0123456789abcdef";
+/// The city in the dataspace, and the hub that is its consumer there.
+pub const CITY: &str = "urn:connector:city-a";
+pub const CONSUMER: &str = "urn:connector:city-b";
+/// What lets a hub call others on this machine.
+pub const MAY_CALL: &str = r#"may_call = ["127.0.0.0/8"]"#;
 const BATCH: usize = 500;
 
 /// The folder of the city's store with all entities and consents, made once.
@@ -35,10 +40,15 @@ pub fn filled() -> Result<&'static Path, String> {
 /// Starts the city on `folder`.
 pub fn start(folder: &Path) -> Result<Hub, String> {
     let addr = free_port()?;
-    Hub::configured(&configuration(folder, addr)?, addr)
+    Hub::configured(&configuration(folder, addr, "", "")?, addr)
 }
 
-fn configuration(folder: &Path, addr: SocketAddr) -> Result<PathBuf, String> {
+/// Starts the city on `folder` at `addr`, with what `hub` says more in its `[hub]`, and the tables of `more`.
+pub fn start_at(folder: &Path, addr: SocketAddr, hub: &str, more: &str) -> Result<Hub, String> {
+    Hub::configured(&configuration(folder, addr, hub, more)?, addr)
+}
+
+fn configuration(folder: &Path, addr: SocketAddr, hub: &str, more: &str) -> Result<PathBuf, String> {
     let text = format!(
         r#"[hub]
 party = "https://city-a.example/#city"
@@ -48,6 +58,7 @@ base_url = "http://{addr}"
 listen = "{addr}"
 data = "data"
 zone = "UTC"
+{hub}
 [names]
 default = "https://uri.etsi.org/ngsi-ld/default-context/"
 [auth]
@@ -70,6 +81,7 @@ name = "city-b"
 recipient = "https://city-b.example/#city"
 open = true
 clients = {{ advice-app = ["EnergyAdvice"] }}
+{more}
 "#
     );
     let file = folder.join("city.toml");
@@ -88,12 +100,28 @@ fn fill(folder: &Path) -> Result<(), String> {
                 operator.want(201, "POST", "/ngsi-ld/v1/entityOperations/create", body).await?;
             }
         }
-        for number in 0..HITS {
-            operator.want(201, "POST", "/waybill/v1/consents", Bytes::from(json!({ "document": grant(number) }).to_string())).await?;
-        }
-        Ok::<_, String>(())
+        consents(&mut operator).await
     })?;
     hub.settle()
+}
+
+/// Fills an empty city with the meters of the people who agreed, and nothing else.
+pub fn fill_agreed(folder: &Path) -> Result<(), String> {
+    let hub = start(folder)?;
+    world::runtime()?.block_on(async {
+        let mut operator = Connection::open(hub.addr, Some(OPERATOR)).await?;
+        let meters: Vec<String> = (0..HITS).map(|number| meter(agreed(number))).collect();
+        operator.want(201, "POST", "/ngsi-ld/v1/entityOperations/create", Bytes::from(format!("[{}]", meters.join(",")))).await?;
+        consents(&mut operator).await
+    })?;
+    hub.settle()
+}
+
+async fn consents(operator: &mut Connection) -> Result<(), String> {
+    for number in 0..HITS {
+        operator.want(201, "POST", "/waybill/v1/consents", Bytes::from(json!({ "document": grant(number) }).to_string())).await?;
+    }
+    Ok(())
 }
 
 /// The identifier of an open entity.
@@ -152,4 +180,86 @@ fn grant(number: usize) -> Value {
         "until": "2099-12-31T00:00:00Z", "storage": { "locations": ["EU"], "retention": "P1Y" }, "jurisdiction": "BE",
         "withdrawal": { "uri": "https://city-a.example/my-data", "method": "Ask a clerk, or change it yourself." },
     })
+}
+
+/// The tables by which the city at `own` is a connector that deals with one at `other`.
+pub fn dataspace(_: SocketAddr, other: SocketAddr) -> String {
+    format!(
+        r#"[dataspace]
+participant = "{CITY}"
+[[participant]]
+name = "city-b"
+id = "{CONSUMER}"
+party = "https://city-b.example/#city"
+url = "http://{other}/dsp/2025-1"
+token = "consumer-at-city-0123456789"
+auth = {{ kind = "bearer", token = "city-at-consumer-0123456789" }}
+[[offer]]
+name = "meters"
+route = "meters"
+title = "Household meters"
+purposes = ["EnergyAdvice"]
+participants = ["city-b"]
+[[offer]]
+name = "air"
+route = "air"
+"#
+    )
+}
+
+/// The same, and all else that a file can turn on: a hub that is told of withdrawals, a broker that is fed, a pod server. The hub at `other`
+/// is both the first and the second; nobody is the third.
+pub fn everything(own: SocketAddr, other: SocketAddr) -> String {
+    let space = dataspace(own, other);
+    format!(
+        r#"{space}
+[[peer]]
+name = "hub-b"
+party = "https://city-b.example/#city"
+url = "http://{other}"
+[[connection]]
+name = "broker-b"
+kind = "ngsi-ld"
+url = "http://{other}"
+auth = {{ kind = "bearer", token = "operator-0123456789abcdef" }}
+[[route]]
+name = "air-for-b"
+to = "broker-b"
+select = {{ types = ["AirQualityObserved"] }}
+classification = "open"
+[[connection]]
+name = "pods"
+kind = "solid"
+web_id = "http://{other}/hub#me"
+issuer = "http://{other}/"
+client_id = "city"
+client_secret = "secret-0123456789abcdef"
+[[connection.pod]]
+web_id = "http://{other}/anna#me"
+"#
+    )
+}
+
+/// The configuration of the hub at `own` that is the consumer of the city at `city`.
+pub fn consumer(own: SocketAddr, city: SocketAddr) -> String {
+    format!(
+        r#"[hub]
+party = "https://city-b.example/#city"
+base_url = "http://{own}"
+listen = "{own}"
+data = "data"
+{MAY_CALL}
+[auth]
+operator_token = "operator-0123456789abcdef"
+[dataspace]
+participant = "{CONSUMER}"
+[[participant]]
+name = "city"
+id = "{CITY}"
+party = "https://city-a.example/#city"
+url = "http://{city}/dsp/2025-1"
+token = "city-at-consumer-0123456789"
+auth = {{ kind = "bearer", token = "consumer-at-city-0123456789" }}
+"#
+    )
 }

@@ -9,6 +9,8 @@ pub enum Target {
     Most(f64),
     /// At least this.
     Least(f64),
+    /// Nothing: it is told, to be read beside the others.
+    Told,
 }
 
 /// One measured figure.
@@ -38,30 +40,41 @@ impl Figure {
         self.value.is_some_and(|v| match self.target {
             Target::Most(most) => v <= most,
             Target::Least(least) => v >= least,
+            Target::Told => true,
         })
     }
 
-    /// The figure as a line: name, value, unit, target, `ok` or `short`, and a note behind `#`.
+    fn verdict(&self) -> &'static str {
+        match (self.target, self.holds()) {
+            (Target::Told, true) => "told",
+            (Target::Told, false) => "skipped",
+            (_, true) => "ok",
+            (_, false) => "short",
+        }
+    }
+
+    /// The figure as a line: name, value, unit, target, `ok` or `short`, and a note behind `#`. One without a target is `told` or `skipped`.
     pub fn line(&self) -> String {
         let value = self.value.map_or_else(|| "-".to_owned(), shown);
         let target = match self.target {
             Target::Most(most) => format!("<={}", shown(most)),
             Target::Least(least) => format!(">={}", shown(least)),
+            Target::Told => "-".to_owned(),
         };
-        let verdict = if self.holds() { "ok" } else { "short" };
+        let verdict = self.verdict();
         let note = if self.note.is_empty() { String::new() } else { format!("  # {}", self.note) };
         format!("{:<24} {value:>10} {:<14} {target:>9} {verdict}{note}", self.name, self.unit)
     }
 
     /// The figure for programs.
     pub fn to_json(&self) -> Value {
-        let (bound, target) = match self.target {
-            Target::Most(most) => ("most", most),
-            Target::Least(least) => ("least", least),
+        let target = match self.target {
+            Target::Most(most) => json!({"most": most}),
+            Target::Least(least) => json!({"least": least}),
+            Target::Told => Value::Null,
         };
         json!({
-            "name": self.name, "value": self.value, "unit": self.unit, "target": {bound: target},
-            "verdict": if self.holds() { "ok" } else { "short" }, "note": self.note,
+            "name": self.name, "value": self.value, "unit": self.unit, "target": target, "verdict": self.verdict(), "note": self.note,
         })
     }
 }

@@ -7,7 +7,10 @@
 mod city;
 mod convert;
 mod cpu;
+mod dataspace;
+mod deal;
 mod decide;
+mod edc;
 mod figure;
 mod limit;
 mod program;
@@ -38,6 +41,7 @@ const GROUPS: &[Group] = &[
     (convert::FIGURES, convert::run),
     (decide::FIGURES, decide::run),
     (traffic::FIGURES, traffic::run),
+    (dataspace::FIGURES, dataspace::run),
     (store::FIGURES, store::run),
     (program::FIGURES, program::run),
 ];

@@ -1,7 +1,9 @@
-//! The program as it is shipped: how soon it is ready, what it weighs in memory and on disk.
+//! The program as it is shipped: how soon it is ready, what it weighs in memory and on disk; beside it another connector of dataspaces.
 
-use crate::{city, cpu, limit};
-use crate::figure::{Figure, Target};
+use crate::deal::Pair;
+use crate::edc::{self, Edc};
+use crate::figure::{Figure, Target, unmeasured};
+use crate::{city, cpu, limit, world};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ pub const FIGURES: &[(&str, &str, Target)] = &[
     ("start.ready", "ms", Target::Most(100.0)),
     ("start.ready.100k", "ms", Target::Most(100.0)),
     ("start.rss", "MiB", Target::Most(30.0)),
+    ("start.rss.all", "MiB", Target::Most(40.0)),
+    ("edc.start", "ms", Target::Told),
+    ("edc.rss", "MiB", Target::Told),
     ("size.binary", "MiB", Target::Most(40.0)),
 ];
 
@@ -32,18 +37,71 @@ pub fn run(wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
         let empty = ready(&|| Hub::start(folder.path()))?;
         figures.push(Figure::of(FIGURES, "start.ready", empty, format!("median of {STARTS}, empty store, wall clock from exec")));
     }
-    if wanted("start.rss") {
-        let hub = Hub::start(folder.path())?;
-        std::thread::sleep(SETTLED);
-        let bytes = cpu::resident(hub.pid()).ok_or("the system does not tell how much memory a process has")?;
-        figures.push(Figure::of(FIGURES, "start.rss", bytes as f64 / MIB, "30 s after ready, empty store"));
-    }
+    figures.extend(memory(folder.path(), wanted)?);
     if wanted("start.ready.100k") {
         let full = city::filled()?;
         let note = format!("median of {STARTS}, {} open entities, as many of people, and their bindings", city::ENTITIES);
         figures.push(Figure::of(FIGURES, "start.ready.100k", ready(&|| city::start(full))?, note));
     }
     Ok(figures)
+}
+
+/// What idle programs have in memory, each looked at when it has been ready for as long: the hub without a file, the hub with everything
+/// that a file can turn on, and another connector.
+fn memory(folder: &Path, wanted: &crate::Wanted<'_>) -> Result<Vec<Figure>, String> {
+    let bare = if wanted("start.rss") { Some(Hub::start(folder)?) } else { None };
+    let own = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let all = if wanted("start.rss.all") { Some(everything(own.path())) } else { None };
+    let other = if wanted("edc.start") || wanted("edc.rss") { Some(edc_started()) } else { None };
+    if bare.is_none() && all.is_none() && other.is_none() {
+        return Ok(Vec::new());
+    }
+    std::thread::sleep(SETTLED);
+    let of = |pid| cpu::resident(pid).map(|bytes| bytes as f64 / MIB).ok_or_else(|| "the system does not tell how much memory a process has".to_owned());
+    let figure = |name, value: Result<f64, String>, note: &str| value.map_or_else(|why| unmeasured(FIGURES, name, &why), |v| Figure::of(FIGURES, name, v, note));
+    let mut figures = Vec::new();
+    if let Some(hub) = bare {
+        figures.push(figure("start.rss", of(hub.pid()), "30 s after ready, empty store"));
+    }
+    if let Some(pair) = all {
+        let note = "30 s after its first deal: routes, agreement, dataspace, peer, a broker that is fed, a pod server that is not there";
+        figures.push(figure("start.rss.all", pair.and_then(|pair| of(pair.city.pid())), note));
+    }
+    if let Some(other) = other {
+        let (time, memory) = match other {
+            Ok((edc, time)) => (Ok(time), of(edc.pid())),
+            Err(why) => (Err(why.clone()), Err(why)),
+        };
+        let java = format!("{}, in memory, java {}", edc::NAME, edc::JAVA.join(" "));
+        figures.push(figure("edc.start", time, &format!("{java}; median of {}, from exec until its data plane is there", edc::STARTS)));
+        figures.push(figure("edc.rss", memory, &format!("{java}; 30 s after ready")));
+    }
+    Ok(figures)
+}
+
+/// A city with everything on that has dealt once with a hub, by which all of it is fed.
+fn everything(folder: &Path) -> Result<Pair, String> {
+    let pair = Pair::start(folder, city::everything)?;
+    world::runtime()?.block_on(async {
+        let pull = pair.operator().await?.deal().await?;
+        let mut connection = crate::wire::Connection::open(pair.city.addr, Some(&pull.token)).await?;
+        connection.want(200, "GET", &pull.path, bytes::Bytes::new()).await
+    })?;
+    Ok(pair)
+}
+
+/// The other connector, and the middle one of some starts in milliseconds.
+fn edc_started() -> Result<(Edc, f64), String> {
+    let path = edc::class_path()?;
+    let mut times = Vec::new();
+    loop {
+        limit::check()?;
+        let (edc, time) = Edc::start(&path)?;
+        times.push(time);
+        if times.len() == edc::STARTS {
+            return Ok((edc, cpu::median(times)));
+        }
+    }
 }
 
 fn ready(start: &dyn Fn() -> Result<Hub, String>) -> Result<f64, String> {
@@ -145,7 +203,17 @@ impl Drop for Hub {
 
 /// A port on loopback that was free a moment ago.
 pub fn free_port() -> Result<SocketAddr, String> {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())
+    free_ports::<1>().map(|[one]| one)
+}
+
+/// As many of them, no two the same.
+pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N], String> {
+    let listeners: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let mut out = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for (addr, listener) in out.iter_mut().zip(&listeners) {
+        *addr = listener.local_addr().map_err(|e| e.to_string())?;
+    }
+    Ok(out)
 }
 
 fn asks_ready(addr: SocketAddr) -> bool {

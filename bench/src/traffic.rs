@@ -58,8 +58,8 @@ async fn retrieve(name: &'static str, hub: &Hub, id: &dyn Fn(usize) -> String) -
     let bare = bare(folder.path(), &body)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        theirs.push(cost(&bare, CLIENTS, RETRIEVALS / ROUNDS, &path).await?);
-        ours.push(cost(hub, CLIENTS, RETRIEVALS / ROUNDS, &path).await?);
+        theirs.push(cost(&bare, APPLICATION, CLIENTS, RETRIEVALS / ROUNDS, &path).await?);
+        ours.push(cost(hub, APPLICATION, CLIENTS, RETRIEVALS / ROUNDS, &path).await?);
     }
     let (ours, theirs) = (cpu::median(ours), cpu::median(theirs));
     let note = format!("{} B, {CLIENTS} clients; {ours:.1} us a request, bare {theirs:.1} us", body.len());
@@ -74,7 +74,7 @@ async fn query(name: &'static str, hub: &Hub, path: &str, what: &str) -> Result<
     }
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
-        times.push(cost(hub, 1, QUERIES, &|_| path.to_owned()).await? / 1e3);
+        times.push(cost(hub, APPLICATION, 1, QUERIES, &|_| path.to_owned()).await? / 1e3);
     }
     Ok(Figure::of(FIGURES, name, cpu::median(times), format!("{ENTITIES} {what}, {hits} hits in one page, with count; {} kB", body.len() / 1000)))
 }
@@ -114,12 +114,13 @@ fn bare(folder: &Path, body: &Bytes) -> Result<Hub, String> {
     Hub::launch(command, addr)
 }
 
-/// Microseconds of CPU that a request costs the server, when `clients` connections that are kept ask `count` times in all.
-async fn cost(server: &Hub, clients: usize, count: usize, path: &dyn Fn(usize) -> String) -> Result<f64, String> {
+/// Microseconds of CPU that a request costs the server, when `clients` connections that are kept ask `count` times in all and show
+/// `token`.
+pub async fn cost(server: &Hub, token: &str, clients: usize, count: usize, path: &dyn Fn(usize) -> String) -> Result<f64, String> {
     let each = count.div_ceil(clients);
     let mut connections = Vec::new();
     for client in 0..clients {
-        let mut connection = Connection::open(server.addr, Some(APPLICATION)).await?;
+        let mut connection = Connection::open(server.addr, Some(token)).await?;
         // The first request of a connection pays for it.
         connection.want(200, "GET", &path(client), Bytes::new()).await?;
         connections.push((connection, (0..each).map(|n| path(client * each + n)).collect::<Vec<_>>()));

@@ -19,24 +19,24 @@ const HANGS: Duration = Duration::from_mins(1);
 /// One connection to a server, and who is asking.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    token: Option<&'static str>,
+    token: Option<String>,
 }
 
 impl Connection {
-    /// Connects as whoever has `token`.
-    pub async fn open(addr: SocketAddr, token: Option<&'static str>) -> Result<Self, String> {
+    /// Connects as whoever shows `token`, the whole value of `Authorization`.
+    pub async fn open(addr: SocketAddr, token: Option<&str>) -> Result<Self, String> {
         let stream = tokio::net::TcpStream::connect(addr).await.map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
         tokio::spawn(connection);
-        Ok(Self { sender, token })
+        Ok(Self { sender, token: token.map(str::to_owned) })
     }
 
     /// Sends a request and reads the whole answer.
     pub async fn ask(&mut self, method: &str, path: &str, body: Bytes) -> Result<(u16, Bytes), String> {
         limit::check()?;
         let mut request = hyper::Request::builder().method(method).uri(path).header("host", "localhost");
-        if let Some(token) = self.token {
+        if let Some(token) = &self.token {
             request = request.header("authorization", token);
         }
         if !body.is_empty() {

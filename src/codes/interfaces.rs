@@ -210,4 +210,12 @@ pub(super) const INTERFACES: &[Code] = &[
         "Name it in the configuration of the pod, or in the type index."),
     code("pod-unsupported", "A pod's server does not offer what is needed",
         "The message says what."),
+    // Other connectors' catalogues
+    code("crawl-without-url", "A catalogue is to be fetched from nowhere",
+        "The participant has `crawl`, and no `url` that says where its connector is."),
+    code("counterpart-failed", "The other connector gave no good answer",
+        "It was not reached, or it refused; the message says which. A catalogue that is fetched again and again is tried again, ever more seldom."),
+    code("catalog-refused", "Another connector's catalogue is not taken",
+        "It is too large, is none, or is another participant's than the one that is registered with the address. What was fetched before is \
+         kept and marked as stale."),
 ];

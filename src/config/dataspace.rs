@@ -21,6 +21,14 @@ pub struct Dataspace {
     pub token: u64,
     /// After how many seconds without an answer a process is given up.
     pub give_up: u64,
+    /// How many seconds lie between two looks at a participant's catalogue.
+    pub crawl: u64,
+    /// A title of what it offers.
+    pub title: Option<String>,
+    /// What it offers, in words.
+    pub description: Option<String>,
+    /// The acts of law under which its catalogue is kept.
+    pub legislation: Vec<Iri>,
     /// The connectors it deals with.
     pub participants: Vec<Participant>,
     /// What it offers.
@@ -76,6 +84,8 @@ pub struct Participant {
     pub sign_in: SignIn,
     /// Whether it enforces consent itself.
     pub enforcing: bool,
+    /// Whether its catalogue is fetched and kept.
+    pub crawl: bool,
 }
 
 /// A route on offer.
@@ -89,6 +99,10 @@ pub struct Offer {
     pub dataset: String,
     /// A title for people.
     pub title: Option<String>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The acts of law under which it is made available.
+    pub legislation: Vec<Iri>,
     /// The route.
     pub route: Option<(Place, String)>,
     /// For what.
@@ -126,6 +140,9 @@ pub struct Conformance {
 
 const TOKEN_SECONDS: u64 = 300;
 const GIVE_UP_SECONDS: u64 = 3600;
+const CRAWL_SECONDS: u64 = 600;
+/// Whoever is asked more often than this is not looked at but pressed.
+const SHORTEST_CRAWL: u64 = 10;
 
 pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspace> {
     let participants: Vec<Participant> = named(root, "participant", participant);
@@ -137,12 +154,20 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         return None;
     };
     t.needed_text("participant", "participant = \"did:web:hub.city-a.example\"");
+    let crawl = t.seconds("crawl").unwrap_or(CRAWL_SECONDS);
+    if crawl < SHORTEST_CRAWL {
+        t.fault_at("crawl", "bad-value", format!("catalogues are fetched every {SHORTEST_CRAWL} s at most"));
+    }
     let out = Dataspace {
         place: t.place,
         participant: t.text("participant").unwrap_or_default(),
         identity: t.choice("identity", &[("static", IdentityKind::Static), ("oauth2", IdentityKind::OAuth2), ("mock", IdentityKind::Mock)]).unwrap_or(IdentityKind::Static),
         token: t.seconds("token").unwrap_or(TOKEN_SECONDS),
         give_up: t.seconds("give_up").unwrap_or(GIVE_UP_SECONDS),
+        crawl: crawl.max(SHORTEST_CRAWL),
+        title: t.text("title"),
+        description: t.text("description"),
+        legislation: legislation(&t),
         participants,
         offers,
         control_plane: t.table("control_plane").and_then(control_plane),
@@ -162,6 +187,11 @@ fn control_plane(t: Reader<'_>) -> Option<ControlPlane> {
     Some(ControlPlane { url: url?, token: token?, sign_in, register })
 }
 
+/// Acts of law by their IRIs, e.g. `http://data.europa.eu/eli/reg_impl/2023/138/oj`.
+fn legislation(t: &Reader<'_>) -> Vec<Iri> {
+    t.items("legislation").into_iter().filter_map(|n| t.parse_node(n, "an absolute IRI of an act of law", |text| Iri::new(text).ok())).collect()
+}
+
 fn participant(t: Reader<'_>, name: String) -> Option<Participant> {
     t.needed_text("id", "id = \"did:web:connector.company.example\"");
     t.needed_text("party", "party = \"https://company.example/#us\"");
@@ -176,6 +206,7 @@ fn participant(t: Reader<'_>, name: String) -> Option<Participant> {
         client: issuer.zip(client_id),
         sign_in: sign_in(&t),
         enforcing: t.flag("enforcing").unwrap_or(false),
+        crawl: t.flag("crawl").unwrap_or(false),
     };
     t.finish();
     Some(out)
@@ -198,6 +229,8 @@ fn offer(t: Reader<'_>, name: String, names: &Names<'_>) -> Option<Offer> {
         dataset: t.text("dataset").unwrap_or_else(|| format!("urn:waybill:dataset:{name}")),
         name,
         title: t.text("title"),
+        description: t.text("description"),
+        legislation: legislation(&t),
         route: t.text("route").map(|r| (t.place_of("route"), r)),
         purposes: names.purpose_list(&t, "purposes"),
         participants: t.texts("participants"),

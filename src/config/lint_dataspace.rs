@@ -32,6 +32,12 @@ fn participants(config: &Config, space: &Dataspace, findings: &Findings) {
         if who.id == space.participant || !seen.insert(who.id.as_str()) {
             findings.add(Finding::error("duplicate-participant", who.place, format!("the participant identifier `{}` is taken", who.id)));
         }
+        if who.crawl && who.url.is_none() {
+            findings.add(
+                Finding::error("crawl-without-url", who.place, format!("the catalogue of participant `{}` is to be fetched, and nothing says where its connector is", who.name))
+                    .help("Add `url`, or take out `crawl`."),
+            );
+        }
         let known = match space.identity {
             IdentityKind::Static => who.token.is_some(),
             IdentityKind::OAuth2 => who.client.is_some(),

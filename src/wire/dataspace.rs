@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::config::dataspace::{Dataspace, IdentityKind};
 use std::sync::Arc;
-use waybill_dsp::{Conformance, Connector, ControlPlane, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
+use waybill_dsp::{About, Conformance, Connector, ControlPlane, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
 use waybill_exchange::Hub;
 use waybill_http::{Client, Router, TokenVerifier};
 use waybill_model::{Problem, ProblemCode};
@@ -18,7 +18,10 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, veri
     let connector = Connector::new(hub.clone(), client.clone(), settings, identity, |feed| {
         waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
     });
-    let mut router = waybill_dsp::routes(&connector).merge(waybill_dsp::management_routes(&connector));
+    let mut router = waybill_dsp::routes(&connector)
+        .merge(waybill_dsp::management_routes(&connector))
+        .merge(waybill_dsp::federated_routes(&connector))
+        .merge(waybill_dsp::open_data_routes(&connector));
     if connector.config().conformance.is_some() {
         router = router.merge(waybill_dsp::conformance_routes(&connector));
     }
@@ -54,6 +57,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             address: p.url.as_deref().map(|u| u.trim_end_matches('/').to_owned()),
             auth: super::assemble::auth(&p.sign_in),
             enforcing: p.enforcing,
+            crawl: p.crawl,
         })
     });
     let offers = space.offers.iter().filter_map(|offer| {
@@ -62,6 +66,8 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
         Some(Arc::new(Offering {
             dataset: offer.dataset.clone(),
             title: offer.title.clone(),
+            description: offer.description.clone(),
+            legislation: offer.legislation.clone(),
             types: route.select.types.clone(),
             ids: route.select.ids.clone(),
             attributes: route.attributes.iter().filter(|a| a.transform != crate::config::model::Transform::Drop).map(|a| a.name.clone()).collect(),
@@ -104,6 +110,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
     let limits = Limits {
         token_seconds: i64::try_from(space.token).unwrap_or(300),
         give_up_seconds: i64::try_from(space.give_up).unwrap_or(3600),
+        crawl_seconds: i64::try_from(space.crawl).unwrap_or(600),
         ..Limits::default()
     };
     let settings = DspConfig {
@@ -114,6 +121,14 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
         conformance,
         control_plane: control_plane.map(Arc::new),
         limits,
+        about: About {
+            party: config.hub.party.clone(),
+            name: config.hub.name.clone(),
+            contact: config.hub.contact.clone(),
+            title: space.title.clone(),
+            description: space.description.clone(),
+            legislation: space.legislation.clone(),
+        },
     };
     Ok((settings, identity))
 }

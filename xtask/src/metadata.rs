@@ -23,6 +23,9 @@ pub struct Package {
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
     pub dependencies: Vec<Declared>,
+    /// Its features, and what each turns on.
+    #[serde(default)]
+    pub features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +43,9 @@ pub struct Declared {
     pub name: String,
     /// Nothing for an ordinary dependency, else `dev` or `build`.
     pub kind: Option<String>,
+    /// The features that it asks for.
+    #[serde(default)]
+    pub features: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,5 @@
-//! The crash walks: builds in which a process dies at a numbered point, of the store alone and of the whole program.
+//! The crash walks: builds in which a process dies at a numbered point, of the store alone and of the whole program, and in which the
+//! program can be started ahead of time.
 
 use std::process::Command;
 
@@ -16,5 +17,5 @@ pub fn command() -> Command {
     command
 }
 
-/// Fewer tests than packages: a walk that was renamed must not be left out in silence.
-pub const LEAST: u64 = PACKAGES.len() as u64;
+/// The store's walk, those of the two cities, and the hour that is not waited for. A test that was renamed must not be left out in silence.
+pub const LEAST: u64 = 4;

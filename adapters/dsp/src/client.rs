@@ -1,13 +1,11 @@
 //! Saying what is to be said: each pending message is sent until the other side took it or refused it for good.
 
-use crate::config::Participant;
 use crate::connector::Connector;
 use crate::fault::Fault;
 use crate::process::{Negotiation, Transfer};
-use crate::vocab::CONTEXT;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
-use waybill_http::{CallErrorKind, InResponse, OutRequest, header};
+use waybill_http::{CallErrorKind, OutRequest};
 
 /// The longest rest between two attempts, in microseconds.
 const REST: i64 = 30_000_000;
@@ -15,9 +13,6 @@ const REST: i64 = 30_000_000;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// The largest page of a catalogue, in bytes, and the most pages.
-const MAX_CATALOG: usize = 16 << 20;
-const MAX_PAGES: usize = 1000;
 /// How many attempts a refusal is given: the other side may not have written down yet what this side answered it a moment ago, and then does
 /// not know the process, or thinks that it is still its own turn.
 const REFUSED_TRIES: u32 = 5;
@@ -126,63 +121,6 @@ impl Connector {
         self.0.bell.notify_one();
     }
 
-    /// The catalogue of another connector, all pages of it in one.
-    ///
-    /// # Errors
-    /// 502 when it cannot be had, or is no catalogue.
-    pub async fn fetch_catalog(&self, who: &Participant, address: &str) -> Result<Value, Fault> {
-        let mut url = format!("{}/catalog/request", address.trim_end_matches('/'));
-        let mut whole: Option<Value> = None;
-        for _ in 0..MAX_PAGES {
-            let request = OutRequest::post(&url, "application/json", json!({"@context": [CONTEXT], "@type": "CatalogRequestMessage"}).to_string());
-            let answer = self.ask(who, request).await?;
-            let next = answer.headers.get_all(header::LINK).iter().filter_map(|v| v.to_str().ok()).find_map(next_page);
-            let page: Value = answer.json().map_err(|e| bad_gateway(&e.to_string()))?;
-            if page["@type"] != "Catalog" {
-                return Err(bad_gateway("the answer is no Catalog"));
-            }
-            match &mut whole {
-                None => whole = Some(page),
-                Some(all) => {
-                    let more = page["dataset"].as_array().cloned().unwrap_or_default();
-                    match all["dataset"].as_array_mut() {
-                        Some(list) => list.extend(more),
-                        None => all["dataset"] = more.into(),
-                    }
-                }
-            }
-            match next {
-                // A page elsewhere would be asked with this participant's credentials.
-                Some(next) if who.address.is_none() || who.owns(&next) => url = next,
-                _ => break,
-            }
-        }
-        whole.ok_or_else(|| bad_gateway("there was no answer"))
-    }
-
-    /// One dataset of another connector.
-    ///
-    /// # Errors
-    /// 502 when it cannot be had.
-    pub async fn fetch_dataset(&self, who: &Participant, address: &str, id: &str) -> Result<Value, Fault> {
-        let url = format!("{}/catalog/datasets/{}", address.trim_end_matches('/'), crate::connector::segment(id));
-        self.ask(who, OutRequest::get(url)).await?.json().map_err(|e| bad_gateway(&e.to_string()))
-    }
-
-    async fn ask(&self, who: &Participant, request: OutRequest) -> Result<InResponse, Fault> {
-        if who.address.is_some() && !who.owns(&request.url) {
-            return Err(Fault::bad("/counterPartyAddress", "it is not at the connector that this participant is registered with"));
-        }
-        let request = request.deadline(DEADLINE).max_response(MAX_CATALOG).template("dsp catalog");
-        let request = self.identity().show(request, &self.config(), who);
-        let answer = self.0.client.send(request).await.map_err(|e| bad_gateway(&e.to_string()))?;
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let told = answer.json::<Value>().ok().map(|body| said(&body)).unwrap_or_default();
-        Err(bad_gateway(&format!("status {}{told}", answer.status.as_u16())))
-    }
-
     async fn post(&self, participant: &str, address: &str, path: &str, body: &Value, attempts: u32) -> Sent {
         let config = self.config();
         let Some(who) = config.participant(participant) else {
@@ -213,21 +151,8 @@ impl Connector {
     }
 }
 
-fn bad_gateway(detail: &str) -> Fault {
-    Fault::new(502, "counterpart-failed", "", format!("the other connector: {detail}"))
-}
-
-/// The address of the next page, when a `Link` header's value has it.
-fn next_page(link: &str) -> Option<String> {
-    link.split(',').find_map(|part| {
-        let (address, rest) = part.trim().strip_prefix('<')?.split_once('>')?;
-        let next = rest.split(';').any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next"));
-        next.then(|| address.to_owned())
-    })
-}
-
 /// Code and reasons of an error body, for people.
-fn said(body: &Value) -> String {
+pub(crate) fn said(body: &Value) -> String {
     let code = body.get("code").map(|c| c.as_str().map_or_else(|| c.to_string(), str::to_owned)).unwrap_or_default();
     let reason = body.get("reason").and_then(Value::as_array).map(|r| crate::negotiation::words(r)).unwrap_or_default();
     format!(": {code} {reason}").chars().take(500).collect()

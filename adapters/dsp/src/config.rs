@@ -23,6 +23,25 @@ pub struct DspConfig {
     pub control_plane: Option<Arc<ControlPlane>>,
     /// Times and limits.
     pub limits: Limits,
+    /// What its catalogue for data portals says of it.
+    pub about: About,
+}
+
+/// Who offers, for people.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The operator.
+    pub party: Option<Iri>,
+    /// The operator's name.
+    pub name: Option<String>,
+    /// How the operator is reached: an address of the web or of mail, or words.
+    pub contact: Option<String>,
+    /// A title of the catalogue.
+    pub title: Option<String>,
+    /// What is in the catalogue.
+    pub description: Option<String>,
+    /// The acts of law under which the catalogue is kept.
+    pub legislation: Vec<Iri>,
 }
 
 /// A control plane of another make whose data plane this hub is (DPS).
@@ -54,11 +73,13 @@ pub struct Limits {
     pub give_up_seconds: i64,
     /// How many messages are under way at once.
     pub at_once: usize,
+    /// How many seconds lie between two looks at another connector's catalogue.
+    pub crawl_seconds: i64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { token_seconds: 300, give_up_seconds: 3600, at_once: 64 }
+        Self { token_seconds: 300, give_up_seconds: 3600, at_once: 64, crawl_seconds: 600 }
     }
 }
 
@@ -75,6 +96,8 @@ pub struct Participant {
     pub auth: Auth,
     /// Whether it enforces consent itself, as another hub does.
     pub enforcing: bool,
+    /// Whether its catalogue is fetched and kept. Needs an address.
+    pub crawl: bool,
 }
 
 impl Participant {
@@ -92,6 +115,10 @@ pub struct Offering {
     pub dataset: String,
     /// A title for people.
     pub title: Option<String>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The acts of law under which it is made available.
+    pub legislation: Vec<Iri>,
     /// The expanded types of its entities.
     pub types: Vec<Iri>,
     /// Its entities, when they are named.

@@ -27,6 +27,8 @@ pub(crate) struct Inner {
     pub bell: Notify,
     /// Processes whose message is under way.
     pub flights: Mutex<HashSet<String>>,
+    /// Participants whose catalogue is being fetched.
+    pub crawls: Mutex<HashSet<String>>,
     /// Transfers that this hub provides and that are not over: looked at whenever something changed.
     pub running: Mutex<BTreeSet<String>>,
     /// The same of data flows.
@@ -50,6 +52,7 @@ impl Connector {
             settings: RwLock::new((Arc::new(config), identity)),
             bell: Notify::new(),
             flights: Mutex::default(),
+            crawls: Mutex::default(),
             running: Mutex::default(),
             running_flows: Mutex::default(),
             feeds: Box::new(feeds),

@@ -297,8 +297,10 @@ fn is_date_time(text: &str) -> bool {
     let hours = |t: &str, most: u32| t.len() == 5 && t.as_bytes()[2] == b':' && digits(&t[..2], 2) && digits(&t[3..], 2) && number(&t[..2]) <= most && number(&t[3..]) <= 59;
     let good_zone = matches!(zone, "" | "Z") || (zone.is_ascii() && zone.len() == 6 && hours(&zone[1..], 14));
     let (whole, fraction) = clock.split_once('.').map_or((clock, None), |(w, f)| (w, Some(f)));
-    let good_clock = whole.is_ascii() && whole.len() == 8 && hours(&whole[..5], 24) && whole.as_bytes()[5] == b':' && digits(&whole[6..], 2) && number(&whole[6..]) <= 59;
-    good_date && good_zone && good_clock && fraction.is_none_or(|f| digits(f, 1))
+    let in_day = whole.is_ascii() && whole.len() == 8 && hours(&whole[..5], 23) && whole.as_bytes()[5] == b':' && digits(&whole[6..], 2) && number(&whole[6..]) <= 59;
+    // The end of a day may be written as its hour 24, and as no other time of that hour.
+    let midnight = whole == "24:00:00" && fraction.is_none_or(|f| f.bytes().all(|b| b == b'0'));
+    good_date && good_zone && (in_day || midnight) && fraction.is_none_or(|f| digits(f, 1))
 }
 
 /// Whether `value` is shaped as a policy of the type `kind` (DSP 2025-1, contract schema).

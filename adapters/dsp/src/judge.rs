@@ -122,6 +122,8 @@ impl Connector {
         let offering: Option<&Arc<Offering>> = (next.talk.role == Role::Provider).then(|| config.offering(&next.dataset)).flatten();
         let offered = offering.and_then(|o| next.offer().and_then(|p| catalog::offer(o, p.offer["@id"].as_str()?)));
         let purpose = offered.and_then(|o| o.purpose).or_else(|| purpose_of(&policy));
+        // An offer may end earlier than the dataset does.
+        let until = [offering.and_then(|o| o.until), crate::terms::until(&policy)].into_iter().flatten().min();
         Some(Agreed {
             id,
             role: next.talk.role,
@@ -130,7 +132,7 @@ impl Connector {
             purpose,
             policy,
             at: now,
-            until: offering.and_then(|o| o.until),
+            until,
             ended: None,
         })
     }

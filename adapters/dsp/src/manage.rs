@@ -22,7 +22,7 @@ const VERSIONS: [&str; 2] = ["v3", "v4"];
 /// Entries of one page.
 const PAGE: usize = 50;
 
-type Answered = Result<Value, Fault>;
+pub(crate) type Answered = Result<Value, Fault>;
 
 /// The routes of the management interface.
 pub fn routes(connector: &Connector) -> Router {
@@ -96,7 +96,7 @@ pub fn routes(connector: &Connector) -> Router {
 }
 
 /// No answer of this interface is without a JSON body, not even where nothing is said: some clients read one in any case.
-fn answer(done: Answered) -> Result<Response, Problem> {
+pub(crate) fn answer(done: Answered) -> Result<Response, Problem> {
     match done {
         Ok(Value::Null) => Ok(Response::json(200, &json!({}))),
         Ok(value) => Ok(Response::json(200, &value)),
@@ -108,7 +108,7 @@ fn answer(done: Answered) -> Result<Response, Problem> {
     }
 }
 
-fn refused(request: &Request) -> Fault {
+pub(crate) fn refused(request: &Request) -> Fault {
     if request.caller.is_known() {
         Fault::new(403, "forbidden", "", "the management interface is the operator's")
     } else {
@@ -117,7 +117,7 @@ fn refused(request: &Request) -> Fault {
 }
 
 /// The body with its names as they are in the EDC's namespace, without it.
-fn body(request: &Request) -> Result<Map<String, Value>, Fault> {
+pub(crate) fn body(request: &Request) -> Result<Map<String, Value>, Fault> {
     waybill_http::strict::once(&request.body).map_err(Fault::from)?;
     match serde_json::from_slice(&request.body) {
         Ok(Value::Object(map)) => Ok(map.into_iter().map(|(name, value)| (local(&name).to_owned(), value)).collect()),

@@ -153,18 +153,42 @@ impl Connector {
             if let Err(fault) = self.apply(&mut next, kind, message, now) {
                 return refuse(fault);
             }
+            let mut aliases = Vec::new();
+            if next.talk.peer_pid.is_none() {
+                // The answer to this side's first message is late or lost; the message says what it would have said.
+                let name = next.talk.peer_name();
+                let pid = match message.text(name) {
+                    Ok(pid) => pid,
+                    Err(fault) => return refuse(fault),
+                };
+                match self.peer_alias(&next, &pid).await.map_err(|f| (f, None))? {
+                    Some(alias) => aliases.push(alias),
+                    None => return refuse(Fault::bad(&format!("/{name}"), "it is that of another process")),
+                }
+                next.talk.peer_pid = Some(pid);
+            }
             next.state = Some(to);
             next.talk.last = Some(digest.clone());
             next.talk.pending = None;
             next.talk.waits_for = None;
             let outcome = self.decide(&mut next, now);
             let event = json!({"at": now, "received": kind, "state": next.state, "body": message.value()});
-            let step = self.step(&next, Some(revision), event, now);
+            let mut step = self.step(&next, Some(revision), event, now);
+            step.aliases = aliases;
             if self.commit_negotiation(step, outcome).await.map_err(|f| (f, None))? {
                 return Ok(next);
             }
         }
         Err((busy(), None))
+    }
+
+    /// The alias by which a negotiation is found under the other side's identifier; nothing when another process goes by it.
+    async fn peer_alias(&self, negotiation: &Negotiation, pid: &str) -> Result<Option<String>, Fault> {
+        let talk = &negotiation.talk;
+        let side = if talk.role == Role::Consumer { "provider" } else { "consumer" };
+        let alias = process_alias(&[&talk.participant, side, pid]);
+        let taken = self.negotiations().named::<Negotiation>(&alias).await?.is_some_and(|there| there.id != talk.id);
+        Ok((!taken).then_some(alias))
     }
 
     /// What a message says beside its type.
@@ -302,12 +326,14 @@ impl Connector {
             let (mut next, now) = (before, self.now());
             let mut aliases = Vec::new();
             if next.talk.peer_pid.is_none() {
-                let (name, side) = if next.talk.role == Role::Consumer { ("providerPid", "provider") } else { ("consumerPid", "consumer") };
-                let Some(pid) = answer.get(name).and_then(Value::as_str).filter(|p| !p.is_empty()) else {
+                let Some(pid) = answer.get(next.talk.peer_name()).and_then(Value::as_str).filter(|p| !p.is_empty()) else {
                     return self.negotiation_failed(id, number, "the answer does not name the other side's identifier", true).await;
                 };
+                let Some(alias) = self.peer_alias(&next, pid).await? else {
+                    return self.negotiation_failed(id, number, "the answer names the identifier of another process", false).await;
+                };
                 next.talk.peer_pid = Some(pid.to_owned());
-                aliases.push(process_alias(&[&next.talk.participant, side, pid]));
+                aliases.push(alias);
             }
             next.state = Some(after);
             next.talk.pending = None;

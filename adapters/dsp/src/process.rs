@@ -151,6 +151,13 @@ impl<M> Talk<M> {
             Role::Consumer => (self.peer_pid.as_deref(), Some(&self.id)),
         }
     }
+    /// The member of a message that holds the other side's identifier.
+    pub fn peer_name(&self) -> &'static str {
+        match self.role {
+            Role::Provider => "consumerPid",
+            Role::Consumer => "providerPid",
+        }
+    }
     /// The act that the script has for `state`, which is then used up.
     pub fn next_act(&mut self, state: &str) -> Option<String> {
         let Strategy::Scripted(list) = &mut self.strategy else { return None };

@@ -141,6 +141,13 @@ impl Connector {
             if let Err(fault) = Self::apply_to_transfer(&mut next, kind, message) {
                 return refuse(fault);
             }
+            if next.talk.peer_pid.is_none() {
+                // The answer to this side's request is late or lost; the message says what it would have said.
+                match message.text(next.talk.peer_name()) {
+                    Ok(pid) => next.talk.peer_pid = Some(pid),
+                    Err(fault) => return refuse(fault),
+                }
+            }
             let now = self.now();
             next.state = Some(to);
             next.talk.last = Some(digest.clone());
@@ -240,7 +247,7 @@ impl Connector {
             }
             let (mut next, now) = (before, self.now());
             if next.talk.peer_pid.is_none() {
-                let Some(pid) = answer.get("providerPid").and_then(Value::as_str).filter(|p| !p.is_empty()) else {
+                let Some(pid) = answer.get(next.talk.peer_name()).and_then(Value::as_str).filter(|p| !p.is_empty()) else {
                     return self.transfer_failed(id, number, "the answer does not name the other side's identifier", true).await;
                 };
                 next.talk.peer_pid = Some(pid.to_owned());

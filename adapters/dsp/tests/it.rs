@@ -1,1 +1,34 @@
-//! The connector.
+//! The connector: its tables, its messages, whole processes over sockets, and what its data plane opens and closes.
+
+#[path = "it/deals.rs"]
+mod deals;
+#[path = "it/early.rs"]
+mod early;
+#[path = "it/hubs.rs"]
+mod hubs;
+#[path = "it/machine.rs"]
+mod machine;
+#[path = "it/odd.rs"]
+mod odd;
+#[path = "it/people.rs"]
+mod people;
+#[path = "it/plane.rs"]
+mod plane;
+#[path = "it/restart.rs"]
+mod restart;
+#[path = "it/schemas.rs"]
+mod schemas;
+#[path = "it/suite.rs"]
+mod suite;
+#[path = "it/support.rs"]
+mod support;
+
+mod it {
+    mod crawl;
+    mod dcat;
+    #[path = "own_messages.rs"]
+    mod messages;
+    #[path = "own_schemas.rs"]
+    mod schemas;
+    pub mod stand;
+}

@@ -27,9 +27,9 @@ impl PeerClient {
     }
 }
 
-/// How a failed call is told to the engine: what the other side refused for good stays refused.
+/// How a failed call is told to the engine: what the other side refused for good stays refused. A 424 is none: it could not ask somebody.
 pub(crate) fn told(e: &CallError) -> DeliveryError {
-    let refused = matches!(e.kind, CallErrorKind::Status(400..=407 | 409..=424 | 426..=428));
+    let refused = matches!(e.kind, CallErrorKind::Status(400..=407 | 409..=423 | 426..=428));
     DeliveryError { detail: format!("{} ({})", e.detail, e.kind.code()), retry: e.is_retryable() || !refused, after: e.retry_after }
 }
 

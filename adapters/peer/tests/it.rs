@@ -1,6 +1,7 @@
 //! Two hubs over real sockets: what one publishes the other verifies; what is forged, stale or for another is refused.
 
 mod admission;
+mod answers;
 mod household;
 mod senders;
 

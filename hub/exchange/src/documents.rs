@@ -129,4 +129,12 @@ impl Hub {
             other => Ok(other?),
         }
     }
+
+    /// The same for a notice that `hub` sends. While its keys cannot be fetched, the answer is a 424, to be tried again, and no 503: a
+    /// sender gives whoever answers that a rest, then cannot be asked for a key itself, and two hubs that both do so hear each other no more.
+    pub(crate) async fn noticed_by<T>(&self, hub: &str, verify: impl Fn(&KeySet) -> Result<T, StatementError>) -> Result<T, Problem> {
+        self.by_keys_of(hub, verify).await.map_err(|problem| {
+            if problem.code == "peer-document" && problem.status == 503 { Problem { status: 424, ..problem } } else { problem }
+        })
+    }
 }

@@ -102,7 +102,7 @@ impl Hub {
     pub async fn take_event(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
         let (now, did) = (self.inner.clock.now(), self.did());
-        let token = self.by_keys_of(&hub, |keys| EventToken::verify(compact, &did, keys, now)).await?;
+        let token = self.noticed_by(&hub, |keys| EventToken::verify(compact, &did, keys, now)).await?;
         let at = self.event_key(&hub, &token.jti);
         for _ in 0..16 {
             let looked = at.clone();
@@ -143,7 +143,7 @@ impl Hub {
     pub async fn take_heartbeat(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
         let (now, governance) = (self.inner.clock.now(), self.governance());
-        let beat = self.by_keys_of(&hub, |keys| Heartbeat::verify(compact, &governance.party, keys, now)).await?;
+        let beat = self.noticed_by(&hub, |keys| Heartbeat::verify(compact, &governance.party, keys, now)).await?;
         // What counts is the sender's time: a heartbeat that was held back on the way does not stretch anything.
         let said = beat.time.min(now);
         let (this, epoch, stale_after) = (self.clone(), beat.epoch, governance.max_stale_seconds);

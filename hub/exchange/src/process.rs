@@ -110,6 +110,18 @@ impl Ledger {
         Ok(self.hub.commit(batch).await?.revision)
     }
 
+    /// Forgets a process as it stood at `revision`: for what is kept about something that is gone. Its history and its other names stay.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn forget(&self, id: &str, revision: u64) -> Result<(), Problem> {
+        let mut batch = Batch::new();
+        batch.expect_doc(&self.space(), id, Some(revision));
+        batch.delete_doc(&self.space(), id);
+        self.hub.commit(batch).await?;
+        Ok(())
+    }
+
     fn add(&self, batch: &mut Batch, step: Step) {
         let space = self.space();
         batch.expect_doc(&space, &step.id, step.expected);

@@ -239,7 +239,7 @@ impl Hub {
     pub async fn take_acknowledgement(&self, compact: &str) -> Result<(), Problem> {
         let hub = self.claimed_sender(compact)?;
         let (now, did) = (self.inner.clock.now(), self.did());
-        let ack = self.by_keys_of(&hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
+        let ack = self.noticed_by(&hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
         for _ in 0..16 {
             let wanted = vec![ack.event.clone()];
             let list = self.inner.store.read(move |r| withdrawals_of(r, &wanted)).await?;
@@ -253,10 +253,15 @@ impl Hub {
             if holder.progress == Progress::Done {
                 return Ok(());
             }
-            holder.answers.clone_from(&ack.stores);
-            holder.signed = vec![compact.to_owned()];
             let below = ack.through.iter().all(|text| claims_complete(text));
-            holder.progress = if ack.is_complete() && below { Progress::Done } else { Progress::Partly };
+            let progress = if ack.is_complete() && below { Progress::Done } else { Progress::Partly };
+            let signed = vec![compact.to_owned()];
+            // Who got no word that an answer was taken sends it again: no news, so no second line on her page and in her pod.
+            if holder.progress == progress && holder.answers == ack.stores && answered_below(&holder.signed) == answered_below(&signed) {
+                return Ok(());
+            }
+            holder.answers.clone_from(&ack.stores);
+            (holder.signed, holder.progress) = (signed, progress);
             holder.done_at = (holder.progress == Progress::Done).then_some(now);
             let mut batch = Batch::new();
             self.come_further(&mut batch, &mut withdrawal, revision, now);

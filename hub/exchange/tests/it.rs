@@ -4,6 +4,7 @@ mod erase;
 mod followers;
 mod governed;
 mod household;
+mod terms;
 mod world;
 
 use world::{World, iri};

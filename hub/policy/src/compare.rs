@@ -4,7 +4,7 @@
 //! what lies below them, equality and membership as one where nothing lies within anything. An `andSequence` keeps its order.
 //!
 //! *Not compared*, since the protocol or the parties set them: the policy's uid, its kind, the assigner, the uids of rules and constraints,
-//! and what theirs names where one's own is silent, if it is the same for all of theirs: one target, one assignee (a counterpart puts the
+//! and what theirs names where one's own is silent, if it is the same on all rules of theirs: one target, one assignee (a counterpart puts the
 //! dataset and itself there). Another target or assignee than one's own is a change, and so is none. A duty without a uid takes that of the
 //! other side's. So of two equal offers one's own is the one to keep.
 
@@ -127,13 +127,13 @@ fn size(policy: &Policy) -> usize {
     rules.map(|r| 1 + rule(r) + r.duties.iter().map(rule).sum::<usize>()).sum()
 }
 
-/// One's own offer with the one target and assignee that theirs names throughout, where one's own names none.
+/// One's own offer with the one target and assignee that theirs names on every rule, where one's own names none.
 fn filled(own: &Policy, theirs: &Policy) -> Policy {
-    let rules = if theirs.permissions.is_empty() { &theirs.prohibitions } else { &theirs.permissions };
-    let target = rules.first().and_then(|r| if let [one] = r.targets.as_slice() { Some(one) } else { None });
-    let target = target.filter(|t| t.uid.is_some() && t.refinements.is_empty() && rules.iter().all(|r| matches!(r.targets.as_slice(), [one] if one == *t)));
-    let party = rules.first().and_then(|r| if let [one] = r.assignees.as_slice() { Some(one) } else { None });
-    let party = party.filter(|p| p.uid.is_some() && p.refinements.is_empty() && rules.iter().all(|r| matches!(r.assignees.as_slice(), [one] if one == *p)));
+    let rules = || theirs.permissions.iter().chain(&theirs.prohibitions).chain(&theirs.obligations);
+    let target = rules().next().and_then(|r| r.targets.first());
+    let target = target.filter(|t| t.uid.is_some() && t.refinements.is_empty() && rules().all(|r| matches!(r.targets.as_slice(), [one] if one == *t)));
+    let party = rules().next().and_then(|r| r.assignees.first());
+    let party = party.filter(|p| p.uid.is_some() && p.refinements.is_empty() && rules().all(|r| matches!(r.assignees.as_slice(), [one] if one == *p)));
     let mut own = own.clone();
     for rule in own.permissions.iter_mut().chain(&mut own.prohibitions).chain(&mut own.obligations) {
         if rule.targets.is_empty() {
@@ -208,6 +208,10 @@ impl Differ<'_> {
                 return;
             }
             let covered = !covers[i].is_empty();
+            // Within a rule that has its equal, it changes nothing.
+            if covers[i].iter().any(|j| equal[*j]) {
+                continue;
+            }
             let near = (0..outer.len()).filter(|j| !equal[*j] && if covered { covers[i].contains(j) } else { self.akin(a, &outer[*j]) });
             let best = near
                 .map(|j| {
@@ -216,11 +220,8 @@ impl Differ<'_> {
                 })
                 .min_by(|x, y| (x.0, x.1, x.2, x.3).cmp(&(y.0, y.1, y.2, y.3)));
             let Some((.., j, shifts)) = best else {
-                // Covered only by what has its equal: it changes nothing.
-                if !covered {
-                    let text = format!("the {} {}", a.described(), if opens { "was added" } else { "is missing" });
-                    self.weaker.push(change(Part::Rule, &text));
-                }
+                let text = format!("the {} {}", a.described(), if opens { "was added" } else { "is missing" });
+                self.weaker.push(change(Part::Rule, &text));
                 continue;
             };
             partnered[j] = true;

@@ -30,7 +30,8 @@ pub fn parse(text: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
 ///
 /// It is read as [`parse`] reads a policy, with what the protocol has differently: it is an `Offer` or an `Agreement` and says so, it
 /// permits or prohibits something, and its own name, target and parties (as they stand on the policy, never on a rule) are identifiers
-/// that need not be IRIs. A bare name of a left operand or action means ODRL's, as in the protocol's examples. The value was parsed by
+/// that need not be IRIs; whoever keeps it as a policy of the hub's puts the IRIs meant in their place, for [`parse`] takes nothing else.
+/// A bare name of a left operand or action means ODRL's, as in the protocol's examples. The value was parsed by
 /// the caller, so a member that stood twice in the text cannot be seen here any more.
 ///
 /// # Errors
@@ -158,7 +159,9 @@ impl Reader {
         };
         let iri = text.and_then(|t| self.names.iri(t, vocab));
         if iri.is_none() {
-            self.fault("policy-not-an-iri", at, "this is not an absolute IRI", HELP_IRI);
+            // Terms are named; an identifier may be a person's.
+            let what = text.filter(|_| vocab).map_or("this".to_owned(), |t| format!("`{}`", cut(t)));
+            self.fault("policy-not-an-iri", at, format_args!("{what} is not an absolute IRI"), HELP_IRI);
         }
         iri
     }
@@ -172,7 +175,7 @@ impl Reader {
             }
             _ => return None,
         };
-        let usable = self.dataspace && !text.starts_with("_:") && self.names.iri(text, false).is_none() && Iri::is_valid(&format!("urn:x:{text}"));
+        let usable = self.dataspace && !text.is_empty() && !text.starts_with("_:") && self.names.iri(text, false).is_none() && Iri::is_valid(&format!("urn:x:{text}"));
         usable.then(|| text.clone())
     }
 
@@ -443,7 +446,11 @@ impl Reader {
                     "uid" => uid = self.own_name(value, at),
                     "leftOperand" => operand = self.iri(value, at, true),
                     "operator" => {
-                        let iri = self.iri(value, at, true).unwrap_or_default();
+                        // Read here, so that what is no name at all is named too.
+                        let iri = match value {
+                            Json::Text(t) => self.names.iri(t, true).unwrap_or_else(|| t.clone()),
+                            other => self.iri(other, at, true).unwrap_or_default(),
+                        };
                         operator = iri.strip_prefix(ODRL).and_then(Operator::named);
                         if operator.is_none() {
                             self.fault("policy-unknown-operator", at, format_args!("the operator `{}` is not of ODRL 2.2", cut(&iri)), HELP_FORM);

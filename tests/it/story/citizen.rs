@@ -87,7 +87,7 @@ impl Citizen {
     }
 
     /// Her consent as a document: energy advice, city B, power in steps of 100 W, place as the district. The hourly mean of the demo is
-    /// left out: nothing moves the clock of the real program, and nobody waits an hour here.
+    /// left out: the pod server goes by the system's time, and nobody waits an hour here. `tests/it/walk/hour.rs` plays it.
     pub fn consent(&self, version: u32, state: &str, pass_on: bool) -> Value {
         let party = |id: &str, name: &str| {
             json!({ "id": id, "name": name, "address": "Town Hall, 1 Main Street", "contact": format!("privacy@{name}.example"), "country": "BE" })

@@ -1,12 +1,16 @@
 //! The story end to end: three cities, each a process of the built program on its own file, and a real Community Solid Server with the
 //! pods. Told once where the server keeps access rules by WAC, once by ACP.
 
+mod beside;
 mod citizen;
+mod cut_off;
+mod notified;
 mod stage;
 mod steps;
 
 use crate::css::{Css, Rules, required};
 use citizen::Citizen;
+use notified::Ears;
 use stage::Stage;
 use std::path::Path;
 
@@ -39,8 +43,14 @@ async fn tell(rules: Rules, test: &str) {
     steps::by_law(&stage).await;
     steps::own_broker(&stage).await;
     steps::a_city_is_off(&mut stage, &anna).await;
+    beside::only_what_is_allowed(&stage, &anna).await;
+    let ears = Ears::open(&stage).await;
+    ears.hear_what_is_allowed(&stage, &anna).await;
     steps::withdrawn_in_the_pod(&stage, &anna).await;
+    ears.hear_that_it_is_over(&stage, &anna).await;
     steps::withdrawn_by_a_clerk(&stage, &anna).await;
+    steps::until_a_moment(&stage, &anna).await;
+    cut_off::withdrawn_in_silence(&mut stage, &anna).await;
     steps::journal(&stage, &anna);
     steps::erased(&mut stage, &anna).await;
 }

@@ -2,11 +2,13 @@
 
 use crate::it::program::{PATIENCE, Program, call, client, free};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use waybill_conformance::{BrokerOptions, StandInBroker};
-use waybill_http::{Client, InResponse, Method};
+use waybill_conformance::{BrokerOptions, Relay, StandInBroker};
+use waybill_http::{Auth, Client, HeaderName, InResponse, Method, OutRequest, header};
 
 /// Tokens of the callers, as in the fixtures.
 pub const OPERATOR: &str = "story-operator-0123456789";
@@ -15,6 +17,12 @@ pub const GRID_AT_A: &str = "story-grid-at-a-0123456789";
 pub const ADVICE_AT_B: &str = "story-advice-at-b-0123456789";
 pub const C_AT_B: &str = "story-city-c-at-b-0123456789";
 pub const APP_AT_C: &str = "story-app-at-c-0123456789";
+/// The same parties for billing, which nobody consented to, and a city that nobody named.
+pub const BILLING_AT_A: &str = "story-billing-b-at-a-0123456789";
+pub const BILLING_AT_B: &str = "story-billing-at-b-0123456789";
+pub const BILLING_AT_C: &str = "story-billing-at-c-0123456789";
+pub const D_AT_A: &str = "story-city-d-at-a-0123456789";
+pub const D_AT_B: &str = "story-city-d-at-b-0123456789";
 
 /// One of the three cities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +45,12 @@ pub struct Stage {
     pub plain: StandInBroker,
     client: Client,
     folder: tempfile::TempDir,
-    addresses: [std::net::SocketAddr; 3],
+    addresses: [SocketAddr; 3],
     hubs: [Program; 3],
+    /// How the others reach city A and city B.
+    lines: [Relay; 2],
+    /// Without a heartbeat for so long, a gate closes.
+    max_stale: &'static str,
 }
 
 impl Stage {
@@ -46,9 +58,12 @@ impl Stage {
     pub async fn set(pods: &str, account: (&str, &str)) -> Self {
         let plain = StandInBroker::start(BrokerOptions::default()).await.expect("a broker");
         let addresses = free::<3>();
+        let lines = [Relay::start(addresses[0]).await.expect("a line"), Relay::start(addresses[1]).await.expect("a line")];
         let variables = [
-            ("STORY_A", addresses[0].to_string()),
-            ("STORY_B", addresses[1].to_string()),
+            ("STORY_A", lines[0].addr().to_string()),
+            ("STORY_A_AT", addresses[0].to_string()),
+            ("STORY_B", lines[1].addr().to_string()),
+            ("STORY_B_AT", addresses[1].to_string()),
             ("STORY_C", addresses[2].to_string()),
             ("STORY_PLAIN", plain.url()),
             ("STORY_PODS", pods.to_owned()),
@@ -57,7 +72,7 @@ impl Stage {
         ];
         let folder = tempfile::tempdir().expect("a folder");
         let hubs = CITIES.map(|city| Program::new(city.name(), &format!("story/{}.toml", city.name()), folder.path(), &variables));
-        let mut stage = Self { plain, client: client(), folder, addresses, hubs };
+        let mut stage = Self { plain, client: client(), folder, addresses, hubs, lines, max_stale: "60 s" };
         for city in CITIES {
             stage.start(city).await;
         }
@@ -66,7 +81,7 @@ impl Stage {
 
     /// Starts a city's hub, as its operator would, on the files it had before.
     pub async fn start(&mut self, city: City) {
-        self.hubs[city as usize].start(&[]);
+        self.hubs[city as usize].start(&[("STORY_STALE", self.max_stale.to_owned())]);
         let ready = async || {
             let answer = self.call(Method::GET, &format!("{}/readyz", self.url(city)), "", None).await?;
             (answer.status == 200).then_some(())
@@ -80,6 +95,23 @@ impl Stage {
     /// Stops a city as its operator would, and expects a good end.
     pub fn stop(&mut self, city: City) {
         self.hubs[city as usize].stop();
+    }
+
+    /// Starts cities A and B anew with another patience for each other's silence.
+    pub async fn with_patience(&mut self, max_stale: &'static str) {
+        self.max_stale = max_stale;
+        for city in [City::A, City::B] {
+            self.stop(city);
+            self.start(city).await;
+        }
+    }
+    /// Cuts city A and city B off from each other; what is asked of each of them here does not go over those lines.
+    pub fn cut(&self) {
+        self.lines.iter().for_each(Relay::cut);
+    }
+    /// Mends that.
+    pub fn mend(&self) {
+        self.lines.iter().for_each(Relay::mend);
     }
 
     /// Takes a person's pod out of city A's file; a pod is the last thing in its table.
@@ -122,6 +154,21 @@ impl Stage {
     /// Calls; nothing when nobody answers.
     pub async fn call(&self, method: Method, url: &str, token: &str, body: Option<&Value>) -> Option<InResponse> {
         call(&self.client, method, url, token, body).await
+    }
+
+    /// Calls with further headers. A city that does not answer is a fault.
+    pub async fn asked(&self, city: City, token: &str, method: Method, path: &str, headers: &[(HeaderName, &str)], body: Option<&Value>) -> InResponse {
+        let mut request = OutRequest::new(method, format!("{}{path}", self.url(city)));
+        if !token.is_empty() {
+            request = request.auth(Auth::Bearer(Arc::from(token)));
+        }
+        for (name, value) in headers {
+            request = request.header(name.clone(), *value);
+        }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        self.client.send(request).await.unwrap_or_else(|e| panic!("{} does not answer {path}: {e}\n{}", city.name(), self.log(city)))
     }
 
     /// Asks a city and expects `status`.

@@ -4,11 +4,12 @@ use super::citizen::Citizen;
 use super::stage::{ADVICE_AT_B, APP_AT_C, B_AT_A, C_AT_B, CITIES, City, GRID_AT_A, OPERATOR, Stage};
 use serde_json::{Value, json};
 use waybill_http::{Method, encode_component};
+use waybill_model::Clock;
 
-const ANNA: &str = "urn:ngsi-ld:SmartMeter:anna";
-const AIR: &str = "urn:ngsi-ld:AirQualityObserved:square";
-const TAG: &str = "https://w3id.org/waybill/ns#usagePolicy";
-const CITY_B: &str = "https://city-b.example/#city";
+pub const ANNA: &str = "urn:ngsi-ld:SmartMeter:anna";
+pub const AIR: &str = "urn:ngsi-ld:AirQualityObserved:square";
+pub const TAG: &str = "https://w3id.org/waybill/ns#usagePolicy";
+pub const CITY_B: &str = "https://city-b.example/#city";
 const CITY_C: &str = "https://city-c.example/#city";
 
 /// 1. Open data flows to whom the agreement names; what is personal stays, and the journal says why.
@@ -126,7 +127,9 @@ pub async fn withdrawn_in_the_pod(stage: &Stage, anna: &Citizen) {
     // when city B is asked.
     let answers = holder["answers"].as_array().cloned().unwrap_or_default();
     assert!(answers.iter().any(|a| a["store"] == "hub"), "for itself: {report}");
-    assert!(answers.iter().all(|a| a["outcome"]["is"] == "erased"), "each store is done: {report}");
+    // An application that subscribed at city B is told, and nobody can look what it keeps.
+    let told = |a: &Value| a["outcome"]["is"] == "stopped" && a["how"] == "the deletion was notified and taken";
+    assert!(answers.iter().all(|a| a["outcome"]["is"] == "erased" || told(a)), "each store is done: {report}");
     assert_eq!(report["notBounded"], json!([]), "{report}");
     // Each answer made a line; the last says that all have answered.
     let last = |said: &Value| said["withdrawal"] == report["id"] && said["finished"].is_string();
@@ -154,6 +157,31 @@ pub async fn withdrawn_by_a_clerk(stage: &Stage, anna: &Citizen) {
     by_law(stage).await;
 }
 
+/// 6. She grants until a moment that soon comes: when it has come, everybody stops, and nobody has to say anything.
+pub async fn until_a_moment(stage: &Stage, anna: &Citizen) {
+    let mut document = anna.consent(4, "given", true);
+    // Long enough for the pod to be read and for city C to get it, also where the machine has much to do; if not, once more with longer.
+    for (more, seconds) in [10, 30, 90].into_iter().enumerate() {
+        let until = Clock::system().now().plus_seconds(seconds);
+        document["version"] = json!(4 + more);
+        document["until"] = json!(until);
+        anna.says(&document).await;
+        let seen = async || match stage.entity(City::C, APP_AT_C, ANNA).await {
+            None if Clock::system().now() <= until => None,
+            seen => Some(seen.is_some()),
+        };
+        if stage.until("city C has her meter, or it is too late for that", seen).await {
+            stopped_everywhere(stage).await;
+            assert!(Clock::system().now() > until, "it ended at its time and not before");
+            let ended = consents(stage, anna).await;
+            assert!(ended.iter().all(|c| c["open"] == false), "nothing of hers is open: {ended:?}");
+            by_law(stage).await;
+            return;
+        }
+    }
+    panic!("city C did not get her meter within 90 s");
+}
+
 async fn stopped_everywhere(stage: &Stage) {
     let gone = async || {
         let asked = [(City::A, B_AT_A), (City::B, ADVICE_AT_B), (City::B, C_AT_B), (City::C, APP_AT_C)];
@@ -168,7 +196,7 @@ async fn stopped_everywhere(stage: &Stage) {
 }
 
 /// The newest withdrawal at city A, once every holder has answered.
-async fn finished(stage: &Stage) -> Value {
+pub async fn finished(stage: &Stage) -> Value {
     let last = async || {
         let list = stage.ask(City::A, OPERATOR, Method::GET, "/waybill/v1/withdrawals?limit=1", None, 200).await;
         let last = list["items"][0].clone();
@@ -198,7 +226,7 @@ pub fn journal(stage: &Stage, anna: &Citizen) {
     assert!(page.iter().any(|line| stopped(&line)), "what city B got is shown as stopped: {page:?}");
 }
 
-fn page(stage: &Stage, anna: &Citizen) -> Vec<Value> {
+pub fn page(stage: &Stage, anna: &Citizen) -> Vec<Value> {
     let said = stage.good_command(City::A, &["journal", "show", "--subject", &anna.web_id, "--format", "json"]);
     let page: Value = serde_json::from_str(&said).expect("a page");
     page["entries"].as_array().cloned().unwrap_or_default()

@@ -1,6 +1,7 @@
 //! The house rules as checks: what a reader may rely on without reading everything.
 
 mod codes;
+mod features;
 mod graph;
 mod house;
 mod licences;
@@ -31,6 +32,7 @@ const CHECKS: &[Check] = &[
     ("one version of each direct dependency", graph::direct_versions),
     ("duplicates further down are listed with their cause", graph::duplicates),
     ("serde_json keeps no insertion order", graph::preserve_order),
+    ("what is for tests and figures only is turned on by nothing that ships", features::test_only),
     ("licences", licences::check),
     ("the same files in every adapter", house::adapter_files),
     ("each lib.rs opens with its purpose and forbids unsafe code", house::library_heads),

@@ -172,15 +172,14 @@ impl Duty<'_> {
 
     /// What it says of its permission, as deciding has it.
     fn value(&self, state: DutyState, now: Option<i64>) -> Tri {
-        let waits = if self.follows { Tri::True } else { Tri::Unknown };
         match (state, self.window, now) {
             (DutyState::Fulfilled, ..) => Tri::True,
             (DutyState::Violated, ..) => Tri::False,
-            (DutyState::NotSet, None, _) => waits,
             (DutyState::NotSet, Some(_), None) => Tri::Unknown,
             (DutyState::NotSet, Some((from, _)), Some(now)) if now < from => Tri::True,
             (DutyState::NotSet, Some((_, until)), Some(now)) if now > until => Tri::False,
-            (DutyState::NotSet, Some(_), Some(_)) => waits,
+            (DutyState::NotSet, ..) if self.follows => Tri::True,
+            (DutyState::NotSet, ..) => Tri::Unknown,
         }
     }
 }

@@ -15,7 +15,7 @@ const NAMES: &[&str] = &["urn:a", "urn:a", "urn:b", "urn:c"];
 const ACTIONS: &[&str] = &["use", "use", "use", "distribute", "transfer", "modify"];
 const PURPOSES: &[&str] = &["A", "B", "C", "D"];
 /// Midnights from which windows are made.
-const DAYS: i64 = 6;
+pub(crate) const DAYS: i64 = 6;
 const SAMPLES: usize = 2_000;
 
 /// A small scheme in which one purpose came late and another was linked late.
@@ -25,15 +25,15 @@ const SCHEME: &str = r#"{"version": 2, "concepts": [
     {"id": "C", "since": 2, "label": "c", "text": "c.", "broader": ["A"], "broadMatch": "Advertising"},
     {"id": "D", "since": 1, "label": "d", "text": "d.", "broader": ["B"], "broadMatch": "Advertising", "linked": {"B": 2}}]}"#;
 
-fn purpose(id: &str) -> String {
+pub(crate) fn purpose(id: &str) -> String {
     format!("https://w3id.org/waybill/purpose#{id}")
 }
 
-fn day(n: i64) -> DateTime {
+pub(crate) fn day(n: i64) -> DateTime {
     DateTime::from_seconds(n * 86_400)
 }
 
-fn atom() -> impl Strategy<Value = Constraint> {
+pub(crate) fn atom() -> impl Strategy<Value = Constraint> {
     use Operator::{Eq, Gt, Gteq, HasPart, IsA, IsAllOf, IsAnyOf, IsNoneOf, IsPartOf, Lt, Lteq, Neq};
     let uid = proptest::option::of(Just("urn:constraint".to_owned()));
     let time = (select(&[Eq, Neq, Gt, Gteq, Lt, Lteq, IsAnyOf, IsNoneOf][..]), proptest::collection::vec(0..DAYS, 1..3)).prop_map(|(op, days)| {
@@ -63,7 +63,7 @@ fn atom() -> impl Strategy<Value = Constraint> {
     })
 }
 
-fn constraint() -> impl Strategy<Value = Constraint> {
+pub(crate) fn constraint() -> impl Strategy<Value = Constraint> {
     atom().prop_recursive(3, 12, 4, |inner| {
         (select(&[Combine::And, Combine::Or, Combine::Xone, Combine::Xone, Combine::AndSequence][..]), proptest::collection::vec(inner, 1..5)).prop_map(|(how, of)| Constraint::logic(how, of))
     })
@@ -81,7 +81,7 @@ fn action() -> impl Strategy<Value = Action> {
     (select(ACTIONS), few()).prop_map(|(a, refinements)| Action { iri: format!("http://www.w3.org/ns/odrl/2/{a}"), refinements })
 }
 
-fn duty() -> impl Strategy<Value = Rule> {
+pub(crate) fn duty() -> impl Strategy<Value = Rule> {
     let window = proptest::option::of((select(&[Operator::Lt, Operator::Gteq, Operator::Lteq, Operator::Gt][..]), 0..DAYS));
     (select(&["urn:duty1", "urn:duty2"][..]), select(&["inform", "delete"][..]), window).prop_map(|(uid, action, window)| Rule {
         uid: Some(uid.to_owned()),
@@ -91,7 +91,7 @@ fn duty() -> impl Strategy<Value = Rule> {
     })
 }
 
-fn rule(duties: bool) -> impl Strategy<Value = Rule> {
+pub(crate) fn rule(duties: bool) -> impl Strategy<Value = Rule> {
     let asset = (proptest::option::weighted(0.8, select(NAMES)), any::<bool>(), few());
     let party = (select(NAMES), any::<bool>(), few());
     (
@@ -115,7 +115,7 @@ fn rule(duties: bool) -> impl Strategy<Value = Rule> {
         })
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     (
         prop_oneof![5 => Just(PolicyKind::Set), 5 => Just(PolicyKind::Agreement), 1 => Just(PolicyKind::Offer)],
         select(&[Conflict::Perm, Conflict::Prohibit, Conflict::Invalid][..]),
@@ -138,7 +138,7 @@ type Whom = Option<(&'static str, Option<Vec<&'static str>>)>;
 
 /// A request that owns what it names, so that it can be generated.
 #[derive(Debug, Clone)]
-struct Asked {
+pub(crate) struct Asked {
     action: String,
     who: [Whom; 4],
     types: Option<Vec<&'static str>>,
@@ -150,7 +150,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn with<T>(&self, f: impl FnOnce(&Request<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&Request<'_>) -> T) -> T {
         let member = |i: usize| self.who[i].as_ref().map(|(id, within)| Member { id, within: within.as_deref() });
         f(&Request {
             action: &self.action,
@@ -181,7 +181,7 @@ impl Asked {
     }
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let many = || proptest::collection::vec(select(NAMES), 0..3);
     let who = || proptest::option::weighted(0.95, (select(NAMES), proptest::option::weighted(0.9, many())));
     let aim = prop_oneof![4 => select(PURPOSES).prop_map(purpose), 1 => Just("https://w3id.org/dpv#PersonalisedAdvertising".to_owned()), 1 => Just("urn:foreign".to_owned()), 1 => Just("https://w3id.org/dpv#Purpose".to_owned())];
@@ -210,13 +210,14 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
-fn profiles() -> [Profile; 2] {
-    let purposes = Purposes::from_json(SCHEME).unwrap();
+pub(crate) fn profiles() -> [Profile; 2] {
+    static PURPOSES: std::sync::LazyLock<Purposes> = std::sync::LazyLock::new(|| Purposes::from_json(SCHEME).unwrap());
+    let purposes = PURPOSES.clone();
     [Profile::with(purposes.clone(), true), Profile::with(purposes, false)]
 }
 
 /// `PROPTEST_CASES` asks for more; the usual number is what a build can wait for.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(400);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
