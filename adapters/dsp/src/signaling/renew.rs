@@ -37,7 +37,7 @@ struct Methods(Vec<(String, PublicKey)>);
 
 impl KeyLookup for Methods {
     fn key(&self, kid: &str) -> Option<PublicKey> {
-        self.0.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone())
+        self.0.iter().find(|(id, _)| id == kid || id.rsplit_once('#').is_some_and(|(_, name)| name == kid)).map(|(_, key)| key.clone())
     }
 }
 
