@@ -33,8 +33,23 @@ pub struct Dataspace {
     pub participants: Vec<Participant>,
     /// What it offers.
     pub offers: Vec<Offer>,
+    /// The control plane of another make whose data plane this hub is.
+    pub control_plane: Option<ControlPlane>,
     /// What a conformance run needs.
     pub conformance: Option<Conformance>,
+}
+
+/// A control plane of another make.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    /// Where it is called.
+    pub url: String,
+    /// What it shows here.
+    pub token: Secret,
+    /// What this hub shows there.
+    pub sign_in: SignIn,
+    /// Whether this hub registers itself there.
+    pub register: bool,
 }
 
 /// How participants show who they are.
@@ -115,6 +130,8 @@ pub struct Conformance {
     pub negotiations: Vec<(String, Vec<String>)>,
     /// Scripts by agreement.
     pub transfers: Vec<(String, Vec<String>)>,
+    /// Scripts of data flows by dataset.
+    pub flows: Vec<(String, Vec<String>)>,
     /// Agreements that are there from the start: identifier, dataset, participant's identifier, whether this hub is the consumer.
     pub agreements: Vec<(String, String, String, bool)>,
     /// Milliseconds before each scripted message.
@@ -153,10 +170,21 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         legislation: legislation(&t),
         participants,
         offers,
+        control_plane: t.table("control_plane").and_then(control_plane),
         conformance: t.table("conformance").map(conformance),
     };
     t.finish();
     Some(out)
+}
+
+fn control_plane(t: Reader<'_>) -> Option<ControlPlane> {
+    t.needed_text("url", "url = \"https://control-plane.city-a.example/signaling\"");
+    t.needed_text("token", "token = \"${file:control-plane.token}\"");
+    let (url, token, sign_in) = (t.address("url"), t.secret("token", false), sign_in(&t));
+    let register = t.flag("register").unwrap_or(false);
+    t.finish();
+    // Without a token nobody may signal here.
+    Some(ControlPlane { url: url?, token: token?, sign_in, register })
 }
 
 /// Acts of law by their IRIs, e.g. `http://data.europa.eu/eli/reg_impl/2023/138/oj`.
@@ -241,6 +269,7 @@ fn conformance(t: Reader<'_>) -> Conformance {
     let out = Conformance {
         negotiations: scripts("negotiation", "dataset"),
         transfers: scripts("transfer", "agreement"),
+        flows: scripts("flow", "dataset"),
         agreements,
         delay_ms: t.integer("delay_ms", 0, 60_000).and_then(|n| u64::try_from(n).ok()).unwrap_or(500),
     };

@@ -136,6 +136,7 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         connector.prepare().await?;
         tasks.spawn(connector.clone().run());
         tasks.spawn(connector.clone().watch());
+        tasks.spawn(connector.clone().register());
         tasks.spawn(connector.clone().crawl());
     }
     Ok(Running { hub, base_url, server, workers, tasks, connector })

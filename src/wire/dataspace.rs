@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::config::dataspace::{Dataspace, IdentityKind};
 use std::sync::Arc;
-use waybill_dsp::{About, Conformance, Connector, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
+use waybill_dsp::{About, Conformance, Connector, ControlPlane, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
 use waybill_exchange::Hub;
 use waybill_http::{Client, Router, TokenVerifier};
 use waybill_model::{Problem, ProblemCode};
@@ -24,6 +24,10 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, veri
         .merge(waybill_dsp::open_data_routes(&connector));
     if connector.config().conformance.is_some() {
         router = router.merge(waybill_dsp::conformance_routes(&connector));
+    }
+    // Closed unless somebody is named who may signal.
+    if connector.config().control_plane.is_some() {
+        router = router.merge(waybill_dsp::data_plane_routes(&connector));
     }
     Ok(Some((connector, router)))
 }
@@ -84,6 +88,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
     let conformance = space.conformance.as_ref().map(|run| Conformance {
         negotiations: run.negotiations.clone(),
         transfers: run.transfers.clone(),
+        flows: run.flows.clone(),
         agreements: run
             .agreements
             .iter()
@@ -95,6 +100,12 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             })
             .collect(),
         delay_ms: i64::try_from(run.delay_ms).unwrap_or(500),
+    });
+    let control_plane = space.control_plane.as_ref().map(|plane| ControlPlane {
+        url: plane.url.trim_end_matches('/').to_owned(),
+        token: waybill_keys::sha256(plane.token.expose().as_bytes()),
+        auth: super::assemble::auth(&plane.sign_in),
+        register: plane.register,
     });
     let limits = Limits {
         token_seconds: i64::try_from(space.token).unwrap_or(300),
@@ -108,6 +119,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
         participants: participants.collect(),
         offers: offers.collect(),
         conformance,
+        control_plane: control_plane.map(Arc::new),
         limits,
         about: About {
             party: config.hub.party.clone(),

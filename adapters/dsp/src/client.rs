@@ -110,10 +110,10 @@ impl Connector {
                 this.landed(&entry.id, done);
             });
         }
-        Ok(started)
+        Ok(started + self.send_flows(room.saturating_sub(started)).await?)
     }
 
-    fn landed(&self, id: &str, done: Result<(), Fault>) {
+    pub(crate) fn landed(&self, id: &str, done: Result<(), Fault>) {
         if let Err(fault) = done {
             tracing::warn!(code = fault.code, "the outcome of a message is not noted: {}", fault.detail);
         }

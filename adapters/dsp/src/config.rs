@@ -19,6 +19,8 @@ pub struct DspConfig {
     pub offers: Vec<Arc<Offering>>,
     /// Scripts and agreements of a conformance run; nothing otherwise.
     pub conformance: Option<Conformance>,
+    /// The control plane of another make that signals here; nothing where nobody may.
+    pub control_plane: Option<Arc<ControlPlane>>,
     /// Times and limits.
     pub limits: Limits,
     /// What its catalogue for data portals says of it.
@@ -40,6 +42,26 @@ pub struct About {
     pub description: Option<String>,
     /// The acts of law under which the catalogue is kept.
     pub legislation: Vec<Iri>,
+}
+
+/// A control plane of another make whose data plane this hub is (DPS).
+#[derive(Clone)]
+pub struct ControlPlane {
+    /// Where it is called, without a slash at its end.
+    pub url: String,
+    /// The SHA-256 of the token that it shows here.
+    pub token: [u8; 32],
+    /// How this hub shows itself there.
+    pub auth: Auth,
+    /// Whether this hub registers itself there.
+    pub register: bool,
+}
+
+/// Nothing that could be shown instead of the token.
+impl std::fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlPlane").field("url", &self.url).field("register", &self.register).finish_non_exhaustive()
+    }
 }
 
 /// Times and limits of the connector.
@@ -140,6 +162,8 @@ pub struct Conformance {
     pub negotiations: Vec<(String, Vec<String>)>,
     /// Scripts of transfers in either role, by agreement.
     pub transfers: Vec<(String, Vec<String>)>,
+    /// Scripts of data flows in either role, by a dataset that is not on offer.
+    pub flows: Vec<(String, Vec<String>)>,
     /// Agreements that exist from the start.
     pub agreements: Vec<Seed>,
     /// Milliseconds before each scripted message.

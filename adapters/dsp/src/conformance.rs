@@ -78,6 +78,7 @@ impl Connector {
             let running = page.iter().filter(|e| e.state.talk.role == Role::Provider && !e.state.state.is_some_and(TransferState::is_final));
             self.running().extend(running.map(|e| e.id.clone()));
         }
+        self.find_flows().await?;
         let config = self.config();
         let Some(run) = &config.conformance else { return Ok(()) };
         for Seed { id, dataset, participant, role } in &run.agreements {

@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub crawls: Mutex<HashSet<String>>,
     /// Transfers that this hub provides and that are not over: looked at whenever something changed.
     pub running: Mutex<BTreeSet<String>>,
+    /// The same of data flows.
+    pub running_flows: Mutex<BTreeSet<String>>,
     pub feeds: Box<FeedMaker>,
 }
 
@@ -52,6 +54,7 @@ impl Connector {
             flights: Mutex::default(),
             crawls: Mutex::default(),
             running: Mutex::default(),
+            running_flows: Mutex::default(),
             feeds: Box::new(feeds),
         }))
     }
@@ -89,6 +92,10 @@ impl Connector {
 
     pub(crate) fn running(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn running_flows(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.running_flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The participant that sent `request`.

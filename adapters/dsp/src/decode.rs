@@ -24,11 +24,31 @@ pub struct Message(Map<String, Value>);
 /// # Errors
 /// 400 when it is not JSON, has a member twice, names another context or another type.
 pub fn message(request: &Request, kind: &str) -> Result<Message, Fault> {
-    let media = request.content_type();
-    if !(media.is_empty() || media == "application/json" || media.ends_with("+json")) {
-        return Err(Fault::new(415, "media-type", "", format!("`{media}` is not JSON")));
-    }
+    json_only(request)?;
     of(&request.body, kind)
+}
+
+/// Reads a message that has neither context nor type.
+///
+/// # Errors
+/// 400 when it is no JSON object or has a member twice.
+pub(crate) fn plain(request: &Request) -> Result<Message, Fault> {
+    json_only(request)?;
+    object(&request.body).map(Message)
+}
+
+fn json_only(request: &Request) -> Result<(), Fault> {
+    let media = request.content_type();
+    let json = media.is_empty() || media == "application/json" || media.ends_with("+json");
+    if json { Ok(()) } else { Err(Fault::new(415, "media-type", "", format!("`{media}` is not JSON"))) }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Fault> {
+    strict::once(body).map_err(|p| Fault::new(400, if p.code == "duplicate-member" { "member-twice" } else { "not-json" }, p.place.as_deref().unwrap_or(""), p.detail))?;
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(Fault::new(400, "not-json", "", "a message is a JSON object")),
+    }
 }
 
 /// The same of bytes.
@@ -36,10 +56,7 @@ pub fn message(request: &Request, kind: &str) -> Result<Message, Fault> {
 /// # Errors
 /// As [`message`].
 pub fn of(body: &[u8], kind: &str) -> Result<Message, Fault> {
-    strict::once(body).map_err(|p| Fault::new(400, if p.code == "duplicate-member" { "member-twice" } else { "not-json" }, p.place.as_deref().unwrap_or(""), p.detail))?;
-    let Ok(Value::Object(map)) = serde_json::from_slice(body) else {
-        return Err(Fault::new(400, "not-json", "", "a message is a JSON object"));
-    };
+    let map = object(body)?;
     context(&map)?;
     let out = Message(map);
     match out.0.get("@type").and_then(Value::as_str) {
@@ -235,7 +252,7 @@ impl DataAddress {
     }
 }
 
-fn data_address(value: &Value) -> Result<DataAddress, Fault> {
+pub(crate) fn data_address(value: &Value) -> Result<DataAddress, Fault> {
     let at = "/dataAddress";
     let Some(map) = value.as_object() else { return Err(Fault::bad(at, "it must be an object")) };
     if map.get("@type").and_then(Value::as_str) != Some("DataAddress") {

@@ -17,25 +17,35 @@ use waybill_gate::Licence;
 use waybill_http::{Caller, Credential, ResolveToken, Resolved, Tenants, encode_component, problems};
 use waybill_model::{DateTime, Iri, Principal, Problem, Scope, TenantId};
 
-const TOKEN: &str = "waybill-transfer+jwt";
-const REFRESH: &str = "waybill-refresh+jwt";
+/// The names of a process's tokens. Those of one kind open nothing of another.
+pub(crate) struct TokenKind {
+    pub access: &'static str,
+    pub refresh: &'static str,
+}
+/// Of a transfer process.
+const TRANSFER: TokenKind = TokenKind { access: "waybill-transfer+jwt", refresh: "waybill-refresh+jwt" };
+/// Of a data flow that another control plane signals.
+pub(crate) const FLOW: TokenKind = TokenKind { access: "waybill-flow+jwt", refresh: "waybill-flow-refresh+jwt" };
 /// How many times longer than a token the right to renew it lasts.
-const REFRESH_TIMES: i64 = 12;
+pub(crate) const REFRESH_TIMES: i64 = 12;
 
 /// Why a transfer rests that the hub itself put to rest.
 pub(crate) const NOBODY_LEFT: &str = "nobody-left";
 
 /// What a token says. It is good while the transfer is in the start that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Claims {
+pub(crate) struct Claims {
     iss: String,
-    /// The transfer process.
-    tid: String,
+    /// The transfer process, or the data flow.
+    pub tid: String,
     /// Which start.
-    start: u64,
+    pub start: u64,
     /// Seconds.
     iat: i64,
     exp: i64,
+    /// Makes of two that are given in one second two.
+    #[serde(default)]
+    jti: String,
 }
 
 /// A fresh token and the one that renews it.
@@ -51,16 +61,27 @@ pub struct Tokens {
 }
 
 impl Connector {
-    fn issue(&self, transfer: &Transfer, until: Option<DateTime>, now: DateTime) -> Tokens {
+    /// Tokens of `kind` for a start of a process: its identifier, and which start.
+    pub(crate) fn issue(&self, kind: &TokenKind, (id, start): (&str, u64), lasts: i64, until: Option<DateTime>, now: DateTime) -> Tokens {
         let config = self.config();
         let seconds = now.seconds();
         let last = until.map_or(i64::MAX, DateTime::seconds);
-        let claims = |lasts: i64| Claims { iss: config.base_url.clone(), tid: transfer.talk.id.clone(), start: transfer.generation, iat: seconds, exp: (seconds + lasts).min(last) };
-        let lasts = config.limits.token_seconds;
+        let claims = |lasts: i64| Claims {
+            iss: config.base_url.clone(),
+            tid: id.to_owned(),
+            start,
+            iat: seconds,
+            exp: (seconds + lasts).min(last),
+            jti: waybill_keys::hex(&waybill_keys::random::<12>()),
+        };
         let keys = self.hub().keys();
-        let token = waybill_keys::jws::sign(keys.active(), TOKEN, &claims(lasts));
-        let refresh = waybill_keys::jws::sign(keys.active(), REFRESH, &claims(lasts * REFRESH_TIMES));
+        let token = waybill_keys::jws::sign(keys.active(), kind.access, &claims(lasts));
+        let refresh = waybill_keys::jws::sign(keys.active(), kind.refresh, &claims(config.limits.token_seconds * REFRESH_TIMES));
         Tokens { access_token: token, refresh_token: refresh, expires_in: lasts }
+    }
+
+    fn issue_for(&self, transfer: &Transfer, until: Option<DateTime>, now: DateTime) -> Tokens {
+        self.issue(&TRANSFER, (&transfer.talk.id, transfer.generation), self.config().limits.token_seconds, until, now)
     }
 
     /// Where the consumer gets the data of a transfer that starts, with a fresh token; nothing where the hub sends.
@@ -75,7 +96,7 @@ impl Connector {
             Format::Query => format!("{base}/ngsi-ld/v1"),
             Format::Push | Format::Feed => return None,
         };
-        let tokens = self.issue(transfer, config.offering(&transfer.dataset).and_then(|o| o.until), now);
+        let tokens = self.issue_for(transfer, config.offering(&transfer.dataset).and_then(|o| o.until), now);
         let pid = encode_component(&transfer.talk.id);
         let mut properties = vec![
             ("authorization".to_owned(), tokens.access_token.clone()),
@@ -93,10 +114,15 @@ impl Connector {
         Some(DataAddress { endpoint_type: HTTP_ENDPOINT.to_owned(), endpoint: Some(endpoint), properties })
     }
 
-    fn claims(&self, token: &str, kind: &str) -> Option<Claims> {
+    pub(crate) fn claims(&self, token: &str, kind: &str) -> Option<Claims> {
+        self.claims_once(token, kind).filter(|claims| claims.exp > self.now().seconds())
+    }
+
+    /// The same of a token whose time may be over.
+    pub(crate) fn claims_once(&self, token: &str, kind: &str) -> Option<Claims> {
         let verified = waybill_keys::jws::verify(token, kind, &self.hub().keys().key_set(), self.now()).ok()?;
         let claims: Claims = verified.claims().ok()?;
-        (claims.iss == self.config().base_url && claims.exp > self.now().seconds()).then_some(claims)
+        (claims.iss == self.config().base_url).then_some(claims)
     }
 
     /// The transfer that a token opens now.
@@ -118,9 +144,9 @@ impl Connector {
     /// 401 when it is not good any more.
     pub(crate) async fn renew(&self, refresh: &str) -> Result<Tokens, Fault> {
         let over = || Fault::new(401, "token-over", "", "this token renews nothing any more; the transfer's own messages say why");
-        let claims = self.claims(refresh, REFRESH).ok_or_else(over)?;
+        let claims = self.claims(refresh, TRANSFER.refresh).ok_or_else(over)?;
         let (transfer, agreed) = self.opened(&claims).await?.ok_or_else(over)?;
-        Ok(self.issue(&transfer, agreed.until, self.now()))
+        Ok(self.issue_for(&transfer, agreed.until, self.now()))
     }
 
     /// The scope of what is asked under an agreement; nothing when the participant is not configured any more.
@@ -138,7 +164,7 @@ impl Connector {
 
     /// The scope a transfer's own consumer has at the deletion endpoint.
     pub(crate) async fn scope_by_token(&self, token: &str, pid: &str) -> Result<Option<Scope>, Fault> {
-        let Some(claims) = self.claims(token, TOKEN).filter(|c| c.tid == pid) else { return Ok(None) };
+        let Some(claims) = self.claims(token, TRANSFER.access).filter(|c| c.tid == pid) else { return Ok(None) };
         let found = self.transfer(&claims.tid).await?.filter(|t| t.talk.role == Role::Provider);
         let Some(transfer) = found else { return Ok(None) };
         let Some(agreed) = self.agreement(&transfer.agreement).await? else { return Ok(None) };
@@ -190,7 +216,7 @@ impl Connector {
                 changed += usize::from(self.tend_one(&transfer).await?);
             }
         }
-        Ok(changed)
+        Ok(changed + self.tend_flows().await?)
     }
 
     async fn tend_one(&self, transfer: &Transfer) -> Result<bool, Fault> {
@@ -230,7 +256,7 @@ impl Connector {
     }
 
     /// Why an agreement is over, when it is.
-    fn over(&self, config: &DspConfig, agreed: &Agreed) -> Option<String> {
+    pub(crate) fn over(&self, config: &DspConfig, agreed: &Agreed) -> Option<String> {
         if let Some(ended) = &agreed.ended {
             return Some(ended.reason.clone());
         }
@@ -271,13 +297,16 @@ impl Connector {
 impl ResolveToken for Connector {
     fn resolve<'a>(&'a self, token: &'a str) -> Resolved<'a> {
         Box::pin(async move {
-            let claims = self.claims(token, TOKEN)?;
+            let found = match self.claims(token, TRANSFER.access) {
+                Some(claims) => self.opened(&claims).await.map(|found| found.map(|(_, agreed)| agreed)),
+                None => self.opened_flow(&self.claims(token, FLOW.access)?).await.map(|found| found.map(|(_, agreed)| agreed)),
+            };
             let over = || problems::invalid_token("the transfer of this token is not started, or its agreement is over");
-            let found = match self.opened(&claims).await {
-                Ok(found) => found,
+            let agreed = match found {
+                Ok(Some(agreed)) => agreed,
+                Ok(None) => return Some(Err(over())),
                 Err(fault) => return Some(Err(not_decided(&fault))),
             };
-            let Some((_, agreed)) = found else { return Some(Err(over())) };
             let Some(scope) = self.scope_of(&agreed) else { return Some(Err(over())) };
             Some(Ok(Caller {
                 principal: scope.principal,

@@ -411,6 +411,6 @@ fn without_secrets(mut event: Value) -> Value {
     event
 }
 
-fn busy() -> Fault {
+pub(crate) fn busy() -> Fault {
     Fault::new(503, "busy-process", "", "the process was changed at the same time again and again; try again in a moment")
 }

@@ -18,6 +18,8 @@ mod plane;
 mod restart;
 #[path = "it/schemas.rs"]
 mod schemas;
+#[path = "it/signaling.rs"]
+mod signaling;
 #[path = "it/suite.rs"]
 mod suite;
 #[path = "it/support.rs"]

@@ -168,5 +168,5 @@ async fn the_compatibility_kit_finds_nothing_wrong() {
     ];
     let ids = identifiers();
     let properties: Vec<(&str, &str)> = own.into_iter().chain(ids.iter().map(|(k, v)| (k.as_str(), v.as_str()))).collect();
-    run_tck(&classes, &properties).demand("DSP TCK against the hub");
+    run_tck(DSP_TCK, &classes, &properties).demand("DSP TCK against the hub");
 }

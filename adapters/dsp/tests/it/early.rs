@@ -49,7 +49,7 @@ async fn pair() -> Pair {
         auth: Auth::Bearer(Arc::from(TOKEN)),
         enforcing: false, crawl: false
     });
-    let config = DspConfig { about: waybill_dsp::About::default(),
+    let config = DspConfig { about: waybill_dsp::About::default(), control_plane: None,
         participant: CONSUMER.into(),
         base_url: format!("http://{own}"),
         participants: vec![provider.clone()],

@@ -70,6 +70,7 @@ pub fn offering(dataset: &str, title: Option<&str>, kind: &str) -> Offering {
 /// What a connector of `id` knows.
 pub fn settings(id: &str, base_url: &str, participants: Vec<Participant>, offers: Vec<Offering>) -> DspConfig {
     DspConfig {
+        control_plane: None,
         participant: id.to_owned(),
         base_url: base_url.to_owned(),
         participants: participants.into_iter().map(Arc::new).collect(),

@@ -153,6 +153,7 @@ async fn connector(kit: &str) -> Node {
     let mut setup = Setup::new("hub", free(), &clock).knows("kit", Some(kit.to_owned()));
     setup = setup.offers(DATASETS.iter().map(|d| scripted(d, Vec::new()))).offers([open_offering("ATRANSFER")]).offers(pick(false, false).map(|f| scripted(&f.key(), f.script())));
     setup.conformance = Some(Conformance {
+        flows: Vec::new(),
         negotiations: pick(false, true).map(|f| (f.key(), f.script())).collect(),
         transfers: FLOWS.iter().filter(|f| f.is_transfer()).map(|f| (f.key(), f.script())).collect(),
         agreements: pick(true, false).map(|f| seed(f, Role::Provider)).chain(pick(true, true).map(|f| seed(f, Role::Consumer))).collect(),

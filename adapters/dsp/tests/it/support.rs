@@ -102,6 +102,7 @@ impl Setup {
     pub fn config(&self) -> DspConfig {
         DspConfig {
             about: waybill_dsp::About::default(),
+            control_plane: None,
             participant: self.id.to_owned(),
             base_url: format!("http://{}", self.at),
             participants: self
