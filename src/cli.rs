@@ -61,6 +61,9 @@ pub enum Command {
     Expand(Convert),
     /// Compact an expanded JSON-LD document
     Compact(Convert),
+    /// Convert documents of another standard, offline
+    #[command(subcommand)]
+    Convert(ConvertFrom),
     /// Look at a broker, read-only but for a scratch tenant when asked, and say what it can do
     Doctor(Doctor),
     /// Write a copy of the store to a file, while the hub runs
@@ -379,6 +382,40 @@ pub struct Convert {
     /// Load @contexts from a folder with an `index.json` of URLs and files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub preload_contexts: Option<PathBuf>,
+}
+
+/// `convert`
+#[derive(Debug, Subcommand)]
+pub enum ConvertFrom {
+    /// IDS Information Model 4.x to DCAT and ODRL as the Dataspace Protocol has them, or back: 0 nothing lost, 1 not understood, 3 something lost
+    ///
+    /// The document goes to standard output, what was lost to standard error. No rule vanishes: it is in the output or in the report. A
+    /// permission that lost a constraint or a duty is left out, a prohibition that lost a constraint forbids more. Exit code 2, as of every
+    /// command: a file could not be read or written.
+    Ids(ConvertIds),
+}
+
+/// `convert ids`
+#[derive(Debug, Args)]
+pub struct ConvertIds {
+    /// A self-description, catalogue, resource, offer, request or agreement; `-` reads standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// What to convert to; without it the document says which side it is on
+    #[arg(long, value_enum)]
+    pub to: Option<ConvertTo>,
+    /// Write what was lost to a file, as JSON; `-` prints document and report as one JSON object
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub loss: Option<PathBuf>,
+}
+
+/// A side of a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConvertTo {
+    /// DCAT and ODRL
+    Dcat,
+    /// IDS
+    Ids,
 }
 
 /// `doctor`

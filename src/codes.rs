@@ -134,6 +134,16 @@ const ALL: &[Code] = &[
     // Command line
     code("bad-json-ld", "A document is not JSON-LD",
         "It could not be expanded or compacted; the message says where."),
+    code("file-not-written", "A file cannot be written",
+        "Its folder does not exist, is full, or may not be written to by this user."),
+    code("ids-not-json", "A document to convert is not JSON",
+        "The message says line and column. A member that stands twice in one object is refused too, since one of the two would vanish with \
+         its rules. Turtle is not read."),
+    code("ids-not-understood", "A document is on neither side of the conversion",
+        "`convert ids` takes a connector, catalogue, resource, offer, request or agreement of the IDS Information Model 4.x, or a catalogue, \
+         dataset or policy of DCAT and ODRL, one at a time. A policy without a type and without prefixes needs `--to`."),
+    code("ids-too-large", "A document to convert is too large",
+        "It is longer than 16 MiB, or the nodes of its graph refer to each other in a circle. Split it."),
     code("demo-stage", "The demo's stage could not be set up",
         "The message says what was missing. The demo needs free ports on loopback and nothing else."),
     code("broker-unreachable", "The broker cannot be reached",

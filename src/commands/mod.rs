@@ -4,6 +4,7 @@ mod convert;
 mod doctor;
 mod explain;
 mod hub;
+mod ids;
 mod lint;
 mod remote;
 mod store;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Demo(args) => crate::wire::demo(args.script),
         Command::Expand(args) => convert::expand(&args),
         Command::Compact(args) => convert::compact(&args),
+        Command::Convert(crate::cli::ConvertFrom::Ids(args)) => ids::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),
         Command::Verify(args) => verify::run(&args, format),
         Command::Doctor(args) => doctor::run(&args, format),

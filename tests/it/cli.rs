@@ -154,6 +154,41 @@ fn a_document_is_expanded_and_compacted_back() {
 }
 
 #[test]
+fn an_ids_offer_is_converted_and_what_it_loses_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (offer, poor, odrl, loss) = (path("offer.json"), path("poor.json"), path("odrl.json"), path("loss.json"));
+    let rule = |more: &str| format!(r#"{{ "ids:target": "urn:asset:1", "ids:action": "idsc:USE"{more} }}"#);
+    let write = |to: &str, rule: String| {
+        let text = format!(r#"{{ "@type": "ids:ContractOffer", "@id": "urn:offer:1", "ids:permission": [{rule}] }}"#);
+        std::fs::write(to, text).unwrap();
+    };
+    write(&offer, rule(""));
+    write(&poor, rule(r#", "ids:limit": 1"#));
+    let output = waybill(&["convert", "ids", &offer]);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["@type"], &value["permission"][0]["action"]), (&Value::from("Offer"), &Value::from("odrl:use")));
+    std::fs::write(&odrl, &output.stdout).unwrap();
+    let output = waybill(&["convert", "ids", &odrl, "--to", "ids"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["@type"], "ids:ContractOffer");
+    let output = waybill(&["convert", "ids", &poor, "--loss", &loss]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(serde_json::from_slice::<Value>(&output.stdout).unwrap().get("permission").is_none());
+    let report: Value = serde_json::from_slice(&std::fs::read(&loss).unwrap()).unwrap();
+    assert_eq!((&report[0]["where"], &report[0]["dropped"]), (&Value::from("/ids:permission/0/ids:limit"), &Value::from(true)));
+    let output = waybill(&["convert", "ids", &poor, "--loss", "-"]);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["loss"], report);
+    let output = waybill(&["convert", "ids", &offer, "--to", "ids", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let problem: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(problem["code"], "ids-not-understood");
+    assert_eq!(waybill(&["explain", "ids-not-understood"]).status.code(), Some(0));
+    assert_eq!(waybill(&["convert", "ids", &path("none.json")]).status.code(), Some(2));
+}
+
+#[test]
 fn without_a_hub_a_remote_command_says_how_to_start_one() {
     let output = waybill(&["consent", "list", "--hub", "http://127.0.0.1:9"]);
     assert_eq!(output.status.code(), Some(2));

@@ -49,11 +49,11 @@ pub struct Conversion {
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// It is not JSON, or an object in it has a member twice.
-    #[error("line {line}, column {column}: {reason}")]
+    #[error("{reason}")]
     NotJson {
         /// Counted from one.
         line: usize,
-        /// Counted from one, in bytes.
+        /// In bytes, as the parser counts them: 0 when a line had only begun.
         column: usize,
         /// What the parser met.
         reason: String,

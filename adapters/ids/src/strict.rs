@@ -15,7 +15,12 @@ pub(crate) fn parse(text: &str) -> Result<Value, ConvertError> {
     }
     serde_json::from_str::<Strict>(text)
         .map(|strict| strict.0)
-        .map_err(|e| ConvertError::NotJson { line: e.line(), column: e.column(), reason: e.to_string() })
+        .map_err(|e| {
+            // The place is told apart from the reason.
+            let whole = e.to_string();
+            let reason = whole.split(" at line ").next().unwrap_or(&whole).to_owned();
+            ConvertError::NotJson { line: e.line(), column: e.column(), reason }
+        })
 }
 
 /// Refuses what gives names another meaning inside the document, or moves members to where they do not stand. Read without it, a rule

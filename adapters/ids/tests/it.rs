@@ -6,6 +6,7 @@ mod it {
     mod generated;
     mod law;
     mod published;
+    mod schema;
     mod support;
     mod twins;
 }

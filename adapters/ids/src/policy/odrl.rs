@@ -58,7 +58,7 @@ fn wanted(policy: &Policy, out: &Map<String, Value>, embedded: bool, losses: &mu
     if policy.kind == PolicyKind::Agreement {
         missing.extend([("assigner", "a provider"), ("assignee", "a consumer")].iter().filter(|(k, _)| !out.contains_key(*k)).map(|(_, w)| *w));
     }
-    if !embedded && !out.contains_key("target") {
+    if !embedded && !policy.rules.is_empty() && !out.contains_key("target") {
         missing.push("one target for all rules");
     }
     if !policy.rules.is_empty() && !out.contains_key("permission") && !out.contains_key("prohibition") {

@@ -36,6 +36,20 @@ fn the_wrong_way_says_so() {
 }
 
 #[test]
+fn what_holds_less_often_is_no_stand_in_where_exactly_one_must_hold() {
+    // With a narrower first part the second could be the only one that holds, where both held before.
+    let part = |operator: &str| json!({ "leftOperand": "odrl:purpose", "operator": operator, "rightOperand": { "@id": "urn:purpose:care" } });
+    let offer = |logic: &str| {
+        let rule = json!({ "action": "odrl:use", "constraint": [{ logic: [part("isPartOf"), part("eq")] }] });
+        json!({ "@type": "Offer", "@id": "urn:1", "target": "urn:a", "permission": [rule] }).to_string()
+    };
+    assert!(convert(&offer("or"), None).unwrap().document.get("ids:permission").is_some());
+    let done = convert(&offer("xone"), None).unwrap();
+    assert!(done.document.get("ids:permission").is_none());
+    assert!(done.losses.iter().any(|l| l.place == "/permission/0/constraint/0/xone/0" && l.kept.is_none()));
+}
+
+#[test]
 fn names_that_mean_something_else_are_not_ours() {
     let rule = json!([{ "ids:target": "urn:a", "ids:action": "idsc:USE" }]);
     // Told so by the document's @context, for the name, for its prefix, and for all names without one.

@@ -8,13 +8,18 @@ use waybill_ids::{ConvertError, Effect, Target, convert};
 
 /// The folder of the examples; nothing, and a word about it, when it is not here.
 pub fn folder() -> Option<PathBuf> {
+    data("ids")
+}
+
+/// A folder of the published material.
+pub fn data(name: &str) -> Option<PathBuf> {
     let data = std::env::var_os("WAYBILL_SPEC_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let folder = data.join("ids");
+    let folder = data.join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "the IDS examples are missing: set WAYBILL_SPEC_DATA");
-    println!("skipped: the IDS examples are not here");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "the published {name} data is missing: set WAYBILL_SPEC_DATA");
+    println!("skipped: the published {name} data is not here");
     None
 }
 
@@ -37,7 +42,7 @@ const INVALID: &[(&str, usize, &str)] = &[
 
 /// What becomes of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub enum Fate {
     /// Nothing is reported.
     Whole,
     /// All rules are there, and something is reported.
@@ -77,7 +82,7 @@ const FROM_ODRL: &[(&str, Fate, &str)] = &[
 ];
 
 /// From IDS to ODRL.
-const FROM_IDS: &[(&str, Fate, &str)] = &[
+pub const FROM_IDS: &[(&str, Fate, &str)] = &[
     ("pc1-ids-restrict-consumer-example.json", Whole, ""),
     ("pc2-ids-restrict-connector-example.json", Whole, ""),
     ("pc3-ids-restrict-application-example.json", Whole, ""),
