@@ -14,6 +14,8 @@ mod odd;
 mod people;
 #[path = "it/plane.rs"]
 mod plane;
+#[path = "it/policies.rs"]
+mod policies;
 #[path = "it/restart.rs"]
 mod restart;
 #[path = "it/schemas.rs"]

@@ -4,7 +4,7 @@ use super::{Breach, House};
 use crate::metadata::Package;
 
 /// A feature, and the packages whose manifests may turn it on. The task that runs the tests turns the others on for a build of its own.
-const TEST_ONLY: &[(&str, &[&str])] = &[("bench", &["waybill-bench"]), ("faults", &[]), ("crash-points", &["waybill"]), ("moved-clock", &["waybill"])];
+const TEST_ONLY: &[(&str, &[&str])] = &[("bench", &["waybill-bench"]), ("faults", &["waybill-exchange"]), ("crash-points", &["waybill"]), ("moved-clock", &["waybill"])];
 
 pub fn test_only(house: &House) -> Vec<Breach> {
     let members: Vec<&Package> = house.metadata.members().collect();
