@@ -199,24 +199,30 @@ impl Connector {
         let mut changed = 0;
         let running: Vec<String> = self.running().iter().cloned().collect();
         for id in running {
-            let Some(transfer) = self.transfer(&id).await? else {
-                self.running().remove(&id);
-                continue;
-            };
-            if transfer.talk.role != Role::Provider || matches!(transfer.talk.strategy, crate::config::Strategy::Scripted(_)) {
-                self.running().remove(&id);
-                continue;
-            }
-            if transfer.state.is_some_and(TransferState::is_final) {
-                self.rest_feed(&transfer).await?;
-                self.running().remove(&id);
-                continue;
-            }
-            if transfer.talk.pending.is_none() {
-                changed += usize::from(self.tend_one(&transfer).await?);
+            // One that cannot be looked after holds up no other.
+            match self.look_after(&id).await {
+                Ok(did) => changed += usize::from(did),
+                Err(fault) => tracing::warn!(transfer = id, code = fault.code, "a transfer is not looked after: {}", fault.detail),
             }
         }
         Ok(changed + self.tend_flows().await?)
+    }
+
+    async fn look_after(&self, id: &str) -> Result<bool, Fault> {
+        let Some(transfer) = self.transfer(id).await? else {
+            self.running().remove(id);
+            return Ok(false);
+        };
+        if transfer.talk.role != Role::Provider || matches!(transfer.talk.strategy, crate::config::Strategy::Scripted(_)) {
+            self.running().remove(id);
+            return Ok(false);
+        }
+        if transfer.state.is_some_and(TransferState::is_final) {
+            self.rest_feed(&transfer).await?;
+            self.running().remove(id);
+            return Ok(false);
+        }
+        if transfer.talk.pending.is_none() { self.tend_one(&transfer).await } else { Ok(false) }
     }
 
     async fn tend_one(&self, transfer: &Transfer) -> Result<bool, Fault> {
@@ -277,7 +283,11 @@ impl Connector {
     /// The store's.
     pub async fn end_agreement(&self, agreed: &Agreed, reason: &str) -> Result<(), Fault> {
         if let Ok(id) = Iri::new(&agreed.id) {
-            self.hub().end_licence(&id, reason).await?;
+            match self.hub().end_licence(&id, reason).await {
+                // An agreement of which this hub is the consumer has none.
+                Err(problem) if problem.status != 404 => return Err(problem.into()),
+                _ => {}
+            }
         }
         let Some(entry) = self.agreements().get::<Agreed>(&agreed.id).await? else { return Ok(()) };
         if entry.state.ended.is_some() {

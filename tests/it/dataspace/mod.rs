@@ -2,4 +2,5 @@
 
 mod conformance;
 mod interop;
+mod story;
 mod signaling;
