@@ -1,5 +1,7 @@
 //! The connector: its tables, its messages, whole processes over sockets, and what its data plane opens and closes.
 
+#[path = "it/bad.rs"]
+mod bad;
 #[path = "it/deals.rs"]
 mod deals;
 #[path = "it/early.rs"]
@@ -8,6 +10,8 @@ mod early;
 mod hubs;
 #[path = "it/machine.rs"]
 mod machine;
+#[path = "it/messages.rs"]
+mod messages;
 #[path = "it/odd.rs"]
 mod odd;
 #[path = "it/people.rs"]

@@ -222,7 +222,7 @@ async fn who_shows_nothing_is_shown_no_catalogue_and_begins_nothing() {
 fn link(headers: &waybill_http::HeaderMap, rel: &str) -> Option<String> {
     let all = headers.get_all(header::LINK).iter().filter_map(|v| v.to_str().ok());
     let of = format!("rel=\"{rel}\"");
-    all.filter(|v| v.ends_with(&of)).find_map(|v| Some(v.split_once('<')?.1.split_once('>')?.0.to_owned())).to_owned()
+    all.filter(|v| v.ends_with(&of)).find_map(|v| Some(v.split_once('<')?.1.split_once('>')?.0.to_owned()))
 }
 
 fn ids(catalog: &Value) -> Vec<String> {

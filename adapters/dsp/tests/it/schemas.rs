@@ -46,7 +46,7 @@ pub struct Schemas(BTreeMap<String, Validator>);
 
 /// The type that a schema is for, by its file's name.
 fn kind(stem: &str) -> String {
-    stem.trim_end_matches("-schema").split('-').map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..])).collect()
+    stem.trim_end_matches("-schema").split('-').flat_map(|word| [word[..1].to_uppercase(), word[1..].to_owned()]).collect()
 }
 
 impl Schemas {

@@ -248,6 +248,9 @@ impl Run<'_> {
         let path = if first { format!("/{}/{}", self.folder(), word.2) } else { format!("/{}/{}/{}", self.folder(), self.theirs, word.2) };
         let (status, answer) = self.hub.post(&path, &self.message(word, first)).await;
         let at = format!("{} T:{name}: {status} {answer}", self.flow.0);
+        if let Some(schemas) = schemas() {
+            schemas.check(&answer).unwrap_or_else(|e| panic!("{at}: {e}"));
+        }
         if refused {
             assert!((400..500).contains(&status) && status != 404, "{at}");
             assert_eq!(answer["@type"], if self.flow.is_transfer() { "TransferError" } else { "ContractNegotiationError" }, "{at}");
@@ -256,7 +259,7 @@ impl Run<'_> {
         assert_eq!(status, if first { 201 } else { 200 }, "{at}");
         if first {
             assert_eq!((&answer["state"], &answer["consumerPid"]), (&json!(word.3), &json!(pid(&self.flow.key()))), "{at}");
-            self.theirs = answer["providerPid"].as_str().expect("an identifier").to_owned();
+            answer["providerPid"].as_str().expect("an identifier").clone_into(&mut self.theirs);
         }
     }
 

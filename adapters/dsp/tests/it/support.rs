@@ -15,7 +15,7 @@ use waybill_model::{Clock, DateTime, Iri};
 use waybill_store::Store;
 
 /// How long something that must come is waited for. Generous: nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 pub const CONTEXT: &str = "https://w3id.org/dspace/2025/1/context.jsonld";
 pub const STATION: &str = "https://w3id.org/example/Station";
 pub const OPERATOR: &str = "operator-0123456789";
@@ -134,7 +134,7 @@ impl Setup {
         let router = routes(&connector).merge(management_routes(&connector)).merge(conformance_routes(&connector));
         let authenticator = Authenticator::closed().with_tokens([StaticToken::operator(OPERATOR, "operator")]).with_resolver(Arc::new(connector.clone()));
         let server = serve(ServerConfig::new(self.at), router, authenticator, self.clock.clone()).await.expect("served");
-        Node { address: format!("{base}{PATH}"), url: base, hub, connector, clock: self.clock, _server: server, tasks: Vec::new() }
+        Node { address: format!("{base}{PATH}"), url: base, hub, connector, _server: server, tasks: Vec::new() }
     }
     /// The same, and it sends what is due.
     pub async fn run(self) -> Node {
@@ -151,7 +151,6 @@ pub struct Node {
     pub url: String,
     /// Where counterparts call.
     pub address: String,
-    pub clock: Clock,
     _server: ServerHandle,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
