@@ -195,7 +195,7 @@ impl Drop for Run {
 async fn the_tck_proves_its_own_classpath() {
     let Some(path) = DSP_TCK.required("the compatibility kit on itself") else { return };
     let _turn = turn().await;
-    let run = move || run_tck(DSP_TCK, &path, &[("dataspacetck.dsp.local.connector", "true")]);
+    let run = move || run_tck(DSP_TCK, &path, &[("dataspacetck.dsp.local.connector", "true"), ("dataspacetck.dsp.default.wait", "60")]);
     let result = tokio::task::spawn_blocking(run).await.expect("it ran");
     result.demand("DSP TCK (self-test)");
     let told = result.tests.iter().filter(|(_, held)| *held).count();

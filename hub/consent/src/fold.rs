@@ -222,7 +222,11 @@ fn process_state(versions: &BTreeMap<u32, &ConsentRecord>, version: u32, process
             before = out.state;
         }
         if opens(event.state) {
+            // What holds already goes on; said once more a little ahead of this clock, it would else be closed until then, and a withdrawal
+            // that stands against only the later word would open it.
+            let since = out.validity.from.filter(|_| out.state.is_given() && event.validity.is_none_or(|own| own.from.is_none()));
             out.validity = validity(process, event, state);
+            out.validity.from = since.into_iter().chain(out.validity.from).min();
         }
         out.state = state;
         out.since = Some(event.time);

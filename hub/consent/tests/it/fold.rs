@@ -248,6 +248,19 @@ fn open_pids(folded: &Folded) -> Vec<String> {
     folded.processes.iter().filter(|(_, process)| process.open).map(|(pid, _)| pid.clone()).collect()
 }
 
+#[test]
+fn what_is_said_again_a_little_ahead_of_the_clock_goes_on_and_no_withdrawal_opens_it() {
+    let records = [record()];
+    let yes = [event("first", 1, Change::Given, t(0)), event("again", 1, Change::Given, t(120))];
+    let before = fold(&records, &yes, check(), t(100));
+    assert!(before.is_open(), "given at 0, and said again by a clock that is 20 s ahead");
+    // An end of an older version that stands, by nearness, against the later word only.
+    let mut more = yes.to_vec();
+    more.push(event("end", 0, Change::Withdrawn, t(90)));
+    let after = open_pids(&fold(&records, &more, check(), t(100)));
+    assert!(after.iter().all(|pid| open_pids(&before).contains(pid)), "{after:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
