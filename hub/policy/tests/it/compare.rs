@@ -99,6 +99,10 @@ const CONSTRAINTS: &[(&str, &str, &str, &[&str])] = &[
     (r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
      r#"{"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}"#,
      WEAKENED, &["permission use: the constraint exactly one of (recipient eq urn:r; spatial eq urn:p) is missing"]),
+    // A part that holds less often may let the other be the only one.
+    (r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "isA", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
+     r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
+     WEAKENED, &["cannot be compared: permission use: exactly one of (recipient isA urn:r; spatial eq urn:p) became exactly one of (recipient eq urn:r; spatial eq urn:p)"]),
     (r#"{"andSequence": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
      r#"{"andSequence": [{"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}, {"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}]}"#,
      WEAKENED, &["cannot be compared: permission use: in this order (recipient eq urn:r; spatial eq urn:p) became in this order (spatial eq urn:p; recipient eq urn:r)"]),
@@ -133,6 +137,8 @@ const OFFERS: &[(&str, &str, &str, &[&str])] = &[
      NARROWER, &["permission use: the assignee urn:city or urn:village became urn:village"]),
     (PLAIN, r#""target": {"@id": "urn:data", "odrl:refinement": [{"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:a"}]}, "permission": [{"action": "use"}]"#,
      NARROWER, &["permission use: the target urn:data became urn:data where waybill:attribute eq urn:a"]),
+    (r#""permission": [{"action": "use"}]"#, r#""target": {"@id": "urn:data", "odrl:refinement": [{"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:a"}]}, "permission": [{"action": "use"}]"#,
+     NARROWER, &["permission use: the target urn:data where waybill:attribute eq urn:a was added"]),
     // A target on one rule of theirs only is not what the protocol sets.
     (r#""permission": [{"action": "use"}, {"action": "distribute"}]"#, r#""permission": [{"action": "use", "target": "urn:data"}, {"action": "distribute"}]"#,
      NARROWER, &["permission use: the target urn:data was added"]),
