@@ -320,7 +320,8 @@ impl Differ<'_> {
         for duty in old {
             let name = format!("duty {} of {title}", words::short(duty.action));
             let wider = !theirs.iter().any(|d| d.within(duty, self.judge));
-            let Some(at) = new.iter().position(|n| n.action == duty.action) else {
+            let named = new.iter().position(|n| n.action == duty.action && one_name(n.uid, duty.uid));
+            let Some(at) = named.or_else(|| new.iter().position(|n| n.action == duty.action)) else {
                 if wider {
                     out.push(Shift { what: Part::Duty, text: format!("{name} is missing"), wider, tighter: false });
                 }

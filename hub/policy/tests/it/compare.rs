@@ -99,6 +99,10 @@ const CONSTRAINTS: &[(&str, &str, &str, &[&str])] = &[
     (r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
      r#"{"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}"#,
      WEAKENED, &["permission use: the constraint exactly one of (recipient eq urn:r; spatial eq urn:p) is missing"]),
+    // A part that holds less often may let the other be the only one.
+    (r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "isA", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
+     r#"{"xone": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
+     WEAKENED, &["cannot be compared: permission use: exactly one of (recipient isA urn:r; spatial eq urn:p) became exactly one of (recipient eq urn:r; spatial eq urn:p)"]),
     (r#"{"andSequence": [{"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}, {"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}]}"#,
      r#"{"andSequence": [{"leftOperand": "odrl:spatial", "operator": "eq", "rightOperand": "urn:p"}, {"leftOperand": "odrl:recipient", "operator": "eq", "rightOperand": "urn:r"}]}"#,
      WEAKENED, &["cannot be compared: permission use: in this order (recipient eq urn:r; spatial eq urn:p) became in this order (spatial eq urn:p; recipient eq urn:r)"]),
@@ -133,6 +137,8 @@ const OFFERS: &[(&str, &str, &str, &[&str])] = &[
      NARROWER, &["permission use: the assignee urn:city or urn:village became urn:village"]),
     (PLAIN, r#""target": {"@id": "urn:data", "odrl:refinement": [{"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:a"}]}, "permission": [{"action": "use"}]"#,
      NARROWER, &["permission use: the target urn:data became urn:data where waybill:attribute eq urn:a"]),
+    (r#""permission": [{"action": "use"}]"#, r#""target": {"@id": "urn:data", "odrl:refinement": [{"leftOperand": "waybill:attribute", "operator": "eq", "rightOperand": "urn:a"}]}, "permission": [{"action": "use"}]"#,
+     NARROWER, &["permission use: the target urn:data where waybill:attribute eq urn:a was added"]),
     // A target on one rule of theirs only is not what the protocol sets.
     (r#""permission": [{"action": "use"}, {"action": "distribute"}]"#, r#""permission": [{"action": "use", "target": "urn:data"}, {"action": "distribute"}]"#,
      NARROWER, &["permission use: the target urn:data was added"]),
@@ -247,6 +253,29 @@ fn changes_come_in_one_order_and_say_which_part_they_are_about() {
     let Comparison::Weakened(changes) = one else { panic!("{one:?}") };
     let parts: Vec<Part> = changes.iter().map(|c| c.what).collect();
     assert_eq!(parts, [Part::Rule, Part::Rule, Part::Constraint, Part::Constraint, Part::Duty]);
+    // Duties are held against those of their name, and those without against the next in order.
+    let duties = |list: &[(Option<&str>, u32)]| {
+        let made: Vec<Value> = list
+            .iter()
+            .map(|(uid, year)| {
+                let mut duty = json!({"action": "odrl:delete", "constraint": [{"leftOperand": "odrl:dateTime", "operator": "lteq", "rightOperand": format!("{year}-01-01T00:00:00Z")}]});
+                if let Some(uid) = uid {
+                    duty["@id"] = json!(uid);
+                }
+                duty
+            })
+            .collect();
+        read_offer(&json!({"@type": "Offer", "@id": "urn:o", "target": "urn:data", "permission": [{"action": "use", "duty": made}]})).unwrap()
+    };
+    let later = |from: u32, to: u32| format!("duty delete of permission use: dateTime lteq {from}-01-01T00:00:00Z became dateTime lteq {to}-01-01T00:00:00Z");
+    for (own, theirs) in [
+        (duties(&[(Some("urn:d"), 2027), (Some("urn:e"), 2028)]), duties(&[(Some("urn:e"), 2030), (Some("urn:d"), 2029)])),
+        (duties(&[(None, 2028), (None, 2027)]), duties(&[(None, 2029), (None, 2030)])),
+    ] {
+        let Comparison::Weakened(changes) = compare(&own, &theirs, &profile) else { panic!("both may be done later") };
+        let texts: Vec<&str> = changes.iter().map(|c| c.text.as_str()).collect();
+        assert_eq!(texts, [later(2027, 2029), later(2028, 2030)]);
+    }
 }
 
 #[test]

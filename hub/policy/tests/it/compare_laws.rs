@@ -6,7 +6,7 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use waybill_model::DateTime;
 use waybill_policy::reference::evaluate;
-use waybill_policy::{Action, Asset, Comparison, Conflict, Constraint, Member, Operator, Party, Policy, PolicyKind, Profile, Purposes, Request, Rule, Target, Tri, Value, compare, compile, operand};
+use waybill_policy::{Action, Asset, Comparison, Conflict, Constraint, DutyState, Member, Operator, Party, Policy, PolicyKind, Profile, Purposes, Request, Rule, Target, Tri, Value, compare, compile, operand};
 
 /// A change somebody makes to an offer: which kind of change, where, and what it may need for it.
 #[derive(Debug, Clone)]
@@ -132,6 +132,21 @@ fn pair() -> impl Strategy<Value = (Policy, Policy)> {
     })
 }
 
+/// The same the other way round.
+fn turned(policy: &Policy) -> Policy {
+    let mut turned = policy.clone();
+    turned.permissions.reverse();
+    turned.prohibitions.reverse();
+    for rule in turned.permissions.iter_mut().chain(&mut turned.prohibitions) {
+        rule.constraints.reverse();
+        rule.targets.reverse();
+        rule.assignees.reverse();
+        rule.actions.reverse();
+        rule.duties.reverse();
+    }
+    turned
+}
+
 fn weakened(comparison: &Comparison) -> bool {
     matches!(comparison, Comparison::Weakened(_))
 }
@@ -175,20 +190,17 @@ proptest! {
 
     #[test]
     fn an_offer_equals_itself_in_any_order(policy in policy()) {
-        let mut turned = policy.clone();
-        turned.permissions.reverse();
-        turned.prohibitions.reverse();
-        for rule in turned.permissions.iter_mut().chain(&mut turned.prohibitions) {
-            rule.constraints.reverse();
-            rule.targets.reverse();
-            rule.assignees.reverse();
-            rule.actions.reverse();
-            rule.duties.reverse();
-        }
         for profile in profiles() {
             prop_assert_eq!(compare(&policy, &policy, &profile), Comparison::Equal);
-            prop_assert_eq!(compare(&policy, &turned, &profile), Comparison::Equal);
+            prop_assert_eq!(compare(&policy, &turned(&policy), &profile), Comparison::Equal);
         }
+    }
+
+    #[test]
+    fn what_is_said_does_not_depend_on_the_order_of_writing((own, theirs) in pair()) {
+        let [profile, _] = profiles();
+        prop_assert_eq!(compare(&own, &theirs, &profile), compare(&turned(&own), &turned(&theirs), &profile));
+        prop_assert_eq!(compare(&own, &theirs, &profile), compare(&own, &turned(&theirs), &profile));
     }
 
     #[test]
@@ -260,18 +272,16 @@ fn atoms(what: &str, operators: &[Operator], values: &[Value]) -> Vec<Constraint
     out
 }
 
-/// Of each pair of conditions the verdict must be what the values for all requests are.
-fn exact(conditions: &[(Constraint, u32)], requests: &[Request<'_>], profile: &Profile) {
-    let values = |c: &(Constraint, u32)| -> Vec<Tri> {
-        let policy = under(&c.0, c.1);
-        requests.iter().map(|r| evaluate(&policy, profile, r).rules[0].premises()).collect()
-    };
-    let all: Vec<Vec<Tri>> = conditions.iter().map(values).collect();
-    for (own, mine) in conditions.iter().zip(&all) {
-        for (theirs, back) in conditions.iter().zip(&all) {
-            let said = compare(&under(&own.0, own.1), &under(&theirs.0, theirs.1), profile);
+/// Of each pair of permissions, each under one condition, the verdict must be what the values for all requests are.
+fn exact(policies: &[Policy], requests: &[Request<'_>], profile: &Profile) {
+    let values = |p: &Policy| -> Vec<Tri> { requests.iter().map(|r| evaluate(p, profile, r).rules[0].standing()).collect() };
+    let all: Vec<Vec<Tri>> = policies.iter().map(values).collect();
+    for (own, mine) in policies.iter().zip(&all) {
+        for (theirs, back) in policies.iter().zip(&all) {
+            let said = compare(own, theirs, profile);
             let within = back.iter().zip(mine).all(|(t, o)| t <= o);
-            assert_eq!((!weakened(&said), said == Comparison::Equal), (within, back == mine), "{own:?} {theirs:?} {said:?}");
+            let rule = |p: &Policy| p.permissions[0].clone();
+            assert_eq!((!weakened(&said), said == Comparison::Equal), (within, back == mine), "{:?} {:?} {said:?}", rule(own), rule(theirs));
         }
     }
 }
@@ -298,8 +308,8 @@ fn single_comparisons_of_names_are_told_apart_exactly() {
         (operand::PRECISION, single.iter().map(|p| Request { target: Target { precision: *p, ..Target::default() }, ..asking }).collect()),
     ];
     for (what, requests) in cases {
-        let conditions: Vec<(Constraint, u32)> = atoms(what, NAMED, &values).into_iter().map(|c| (c, 1)).collect();
-        exact(&conditions, &requests, &profile);
+        let policies: Vec<Policy> = atoms(what, NAMED, &values).iter().map(|c| under(c, 1)).collect();
+        exact(&policies, &requests, &profile);
     }
 }
 
@@ -310,8 +320,8 @@ fn single_comparisons_of_times_are_told_apart_exactly() {
     let values: Vec<Value> = (1..4).map(|d| Value::Literal(day(d).to_string(), None)).collect();
     let times: Vec<Option<DateTime>> = (1..4).flat_map(|d| [-1, 0, 1].map(|n| Some(DateTime::from_micros(day(d).micros() + n)))).chain([None]).collect();
     let requests: Vec<Request<'_>> = times.iter().map(|t| Request { time: *t, ..Request::new("http://www.w3.org/ns/odrl/2/use") }).collect();
-    let conditions: Vec<(Constraint, u32)> = atoms(operand::DATE_TIME, &[Eq, Neq, Gt, Gteq, Lt, Lteq, IsAnyOf, IsNoneOf], &values).into_iter().map(|c| (c, 1)).collect();
-    exact(&conditions, &requests, &profile);
+    let policies: Vec<Policy> = atoms(operand::DATE_TIME, &[Eq, Neq, Gt, Gteq, Lt, Lteq, IsAnyOf, IsNoneOf], &values).iter().map(|c| under(c, 1)).collect();
+    exact(&policies, &requests, &profile);
 }
 
 #[test]
@@ -320,8 +330,39 @@ fn single_comparisons_of_purposes_are_told_apart_exactly() {
     let all: Vec<String> = profile.purposes().iter().map(|p| p.iri.clone()).chain(["urn:foreign".to_owned()]).collect();
     let requests: Vec<Request<'_>> = all.iter().map(|p| Some(p.as_str())).chain([None]).map(|purpose| Request { purpose, ..Request::new("http://www.w3.org/ns/odrl/2/use") }).collect();
     let values: Vec<Value> = [purpose("A"), purpose("B"), purpose("D")].map(Value::Iri).to_vec();
-    let conditions: Vec<(Constraint, u32)> = atoms(operand::PURPOSE, NAMED, &values).into_iter().flat_map(|c| [(c.clone(), 1), (c, 2)]).collect();
-    exact(&conditions, &requests, &profile);
+    let policies: Vec<Policy> = atoms(operand::PURPOSE, NAMED, &values).iter().flat_map(|c| [under(c, 1), under(c, 2)]).collect();
+    exact(&policies, &requests, &profile);
+}
+
+#[test]
+fn single_duties_are_told_apart_exactly() {
+    use Operator::{Gteq, Lt};
+    let [_, profile] = profiles();
+    let bound = |operator: Operator, d: i64| Constraint::atom(operand::DATE_TIME, operator, vec![Value::Literal(day(d).to_string(), None)]);
+    let windows = [vec![], vec![bound(Lt, 2)], vec![bound(Lt, 4)], vec![bound(Gteq, 1)], vec![bound(Gteq, 3)], vec![bound(Gteq, 1), bound(Lt, 4)], vec![bound(Gteq, 2), bound(Lt, 3)]];
+    let states = [vec![], vec![("urn:d", DutyState::Fulfilled)], vec![("urn:d", DutyState::Violated)]];
+    let times: Vec<Option<DateTime>> = (0..6).map(|d| Some(day(d))).chain([None]).collect();
+    let asking = Request::new("http://www.w3.org/ns/odrl/2/use");
+    let known = times.iter().flat_map(|t| states.iter().map(|s| Request { time: *t, duties: Some(s.as_slice()), ..asking }));
+    let requests: Vec<Request<'_>> = known.chain([asking]).collect();
+    for action in ["delete", "inform"] {
+        let iri = format!("http://www.w3.org/ns/odrl/2/{action}");
+        let mut policies: Vec<Policy> = windows
+            .iter()
+            .map(|constraints| {
+                let actions = vec![Action { iri: iri.clone(), ..Action::default() }];
+                let duty = Rule { uid: Some("urn:d".to_owned()), actions, constraints: constraints.clone(), ..Rule::default() };
+                let mut policy = under(&bound(Gteq, 0), 1);
+                policy.permissions[0].constraints.clear();
+                policy.permissions[0].duties.push(duty);
+                policy
+            })
+            .collect();
+        let mut free = policies[0].clone();
+        free.permissions[0].duties.clear();
+        policies.push(free);
+        exact(&policies, &requests, &profile);
+    }
 }
 
 #[test]
