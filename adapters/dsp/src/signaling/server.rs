@@ -65,7 +65,7 @@ fn bearer(request: &Request) -> Option<&str> {
 
 impl Connector {
     /// Whether it is the control plane that calls. Digests are compared, so how long that takes says nothing of the token.
-    fn from_control_plane(&self, request: &Request) -> Result<(), Fault> {
+    fn control_plane_calls(&self, request: &Request) -> Result<(), Fault> {
         let plane = self.control_plane()?;
         let known = bearer(request).is_some_and(|token| sha256(token.as_bytes()) == plane.token);
         if known { Ok(()) } else { Err(Fault::new(401, "unauthenticated", "", "only the control plane that is configured may signal here")) }
@@ -73,7 +73,7 @@ impl Connector {
 
     async fn answer_flow_first(&self, request: Request, role: Role) -> Response {
         let answer = async {
-            self.from_control_plane(&request)?;
+            self.control_plane_calls(&request)?;
             let (flow, address) = self.take_first(role, &first(&request)?).await?;
             let later = matches!(flow.state, FlowState::Preparing | FlowState::Starting);
             let response = Response::json(if later { 202 } else { 200 }, &status(&flow, address.as_ref(), None)).with(header::CACHE_CONTROL, "no-store");
@@ -88,7 +88,7 @@ impl Connector {
 
     async fn answer_flow_later(&self, request: Request, name: &'static str, event: FlowEvent) -> Response {
         let answer = async {
-            self.from_control_plane(&request)?;
+            self.control_plane_calls(&request)?;
             let (flow, address) = self.take_later(request.param("id"), event, &later(&request, name)?).await?;
             Ok(Response::json(200, &status(&flow, address.as_ref(), None)).with(header::CACHE_CONTROL, "no-store"))
         };
@@ -97,7 +97,7 @@ impl Connector {
 
     async fn answer_flow_status(&self, request: Request) -> Response {
         let answer = async {
-            self.from_control_plane(&request)?;
+            self.control_plane_calls(&request)?;
             let flow = self.data_flow(request.param("id")).await?.ok_or_else(Fault::missing)?;
             Ok(Response::json(200, &json!({"dataFlowId": flow.id, "state": flow.state.as_str()})))
         };

@@ -58,8 +58,10 @@ pub const fn flow(state: Option<FlowState>, role: Role, event: FlowEvent) -> Opt
         (None, Consumer, E::PrepareLater) => S::Preparing,
         (None, Consumer, E::Prepare) | (Some(S::Preparing), Consumer, E::Prepared) => S::Prepared,
         (None, Provider, E::StartLater) => S::Starting,
-        (None, Provider, E::Start) | (Some(S::Starting), Provider, E::Started) => S::Started,
-        (Some(S::Prepared), Consumer, E::Started) | (Some(S::Suspended), _, E::Resume) => S::Started,
+        (None, Provider, E::Start)
+        | (Some(S::Starting), Provider, E::Started)
+        | (Some(S::Prepared), Consumer, E::Started)
+        | (Some(S::Suspended), _, E::Resume) => S::Started,
         (Some(S::Started), _, E::Suspend) => S::Suspended,
         (Some(S::Started), _, E::Complete) => S::Completed,
         (Some(S::Preparing | S::Prepared | S::Starting | S::Started | S::Suspended), _, E::Terminate) => S::Terminated,
