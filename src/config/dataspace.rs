@@ -84,6 +84,8 @@ pub struct Participant {
     pub sign_in: SignIn,
     /// Whether it enforces consent itself.
     pub enforcing: bool,
+    /// The base URL of its hub, when it is one like this.
+    pub hub: Option<String>,
     /// Whether its catalogue is fetched and kept.
     pub crawl: bool,
 }
@@ -206,6 +208,7 @@ fn participant(t: Reader<'_>, name: String) -> Option<Participant> {
         client: issuer.zip(client_id),
         sign_in: sign_in(&t),
         enforcing: t.flag("enforcing").unwrap_or(false),
+        hub: t.address("hub"),
         crawl: t.flag("crawl").unwrap_or(false),
     };
     t.finish();

@@ -57,6 +57,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             address: p.url.as_deref().map(|u| u.trim_end_matches('/').to_owned()),
             auth: super::assemble::auth(&p.sign_in),
             enforcing: p.enforcing,
+            hub: p.hub.as_deref().map(|u| u.trim_end_matches('/').to_owned()),
             crawl: p.crawl,
         })
     });

@@ -96,6 +96,8 @@ pub struct Participant {
     pub auth: Auth,
     /// Whether it enforces consent itself, as another hub does.
     pub enforcing: bool,
+    /// The base URL of its hub, without a slash at its end, when it is one like this: where its signed statements can be verified.
+    pub hub: Option<String>,
     /// Whether its catalogue is fetched and kept. Needs an address.
     pub crawl: bool,
 }

@@ -14,7 +14,7 @@ const WHERE: [&str; 3] = ["/management/v3/federatedcatalog/request", "/managemen
 
 /// A hub of ours as provider: it knows `consumer`.
 async fn provider(consumer: &str) -> Stand {
-    let known = Participant { id: consumer.to_owned(), party: iri("https://consumer.example/#us"), address: None, auth: Auth::None, enforcing: false, crawl: false };
+    let known = Participant { id: consumer.to_owned(), party: iri("https://consumer.example/#us"), address: None, auth: Auth::None, enforcing: false, hub: None, crawl: false };
     let offers = vec![offering("urn:dataset:meters", Some("Meters of 100 % of the town"), METER), offering("urn:dataset:air", Some("Air of the harbour"), AIR)];
     Stand::new("did:web:provider.example", vec![known], offers).await
 }

@@ -47,7 +47,7 @@ async fn pair() -> Pair {
         party: Iri::new("https://provider.example/#us").expect("an IRI"),
         address: Some(format!("http://{other}/dsp/2025-1")),
         auth: Auth::Bearer(Arc::from(TOKEN)),
-        enforcing: false, crawl: false
+        enforcing: false, hub: None, crawl: false
     });
     let config = DspConfig { about: waybill_dsp::About::default(), control_plane: None,
         participant: CONSUMER.into(),

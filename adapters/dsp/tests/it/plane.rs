@@ -231,7 +231,7 @@ async fn a_dataset_or_a_participant_that_is_configured_no_more_ends_the_transfer
             party: party_of("c"),
             address: None,
             auth: waybill_http::Auth::None,
-            enforcing: false, crawl: false
+            enforcing: false, hub: None, crawl: false
         })];
     });
     assert!(both.opens(&at_b).await.is_none(), "who comes back begins anew");

@@ -43,7 +43,7 @@ pub async fn until<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> 
 
 /// A participant at `url` whose catalogue is fetched.
 pub fn crawled(id: &str, url: &str) -> Participant {
-    Participant { id: id.to_owned(), party: iri("https://party.example/#us"), address: Some(url.to_owned()), auth: Auth::None, enforcing: false, crawl: true }
+    Participant { id: id.to_owned(), party: iri("https://party.example/#us"), address: Some(url.to_owned()), auth: Auth::None, enforcing: false, hub: None, crawl: true }
 }
 
 /// An offering to everybody.

@@ -109,7 +109,7 @@ impl Setup {
                 .others
                 .iter()
                 .map(|(id, address)| {
-                    Arc::new(Participant { id: (*id).to_owned(), party: party_of(id), address: address.clone(), auth: Auth::Bearer(Arc::from(token(self.id, id))), enforcing: false, crawl: false })
+                    Arc::new(Participant { id: (*id).to_owned(), party: party_of(id), address: address.clone(), auth: Auth::Bearer(Arc::from(token(self.id, id))), enforcing: false, hub: None, crawl: false })
                 })
                 .collect(),
             offers: self.offers.iter().cloned().map(Arc::new).collect(),
