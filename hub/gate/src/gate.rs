@@ -20,7 +20,7 @@ use waybill_store::{Batch, Store};
 
 /// Documents of manifests. Key: the hexadecimal SHA-256 of the compact JWS.
 pub const MANIFEST: &str = "manifest";
-/// Documents of holders: who got what under an envelope. Key: envelope, recipient.
+/// Documents of holders: who got what under an envelope. Key: envelope, recipient, and the licence when it was given under one.
 pub const HOLDER: &str = "holder";
 /// How long a manifest can be fetched, in seconds.
 const MANIFEST_KEPT: i64 = 30 * 86_400;
@@ -171,7 +171,8 @@ impl Gate {
         });
         if let Some(recipient) = &recipient {
             for envelope in &tagged.envelopes {
-                let key = format!("{envelope}\u{1f}{recipient}");
+                let licence = view.scope().agreement.as_ref().filter(|_| view.is_licensed());
+                let key = licence.map_or_else(|| format!("{envelope}\u{1f}{recipient}"), |id| format!("{envelope}\u{1f}{recipient}\u{1f}{id}"));
                 batch.put_doc(HOLDER, &key, view.now().to_string().into_bytes(), None);
             }
         }
