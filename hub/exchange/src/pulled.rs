@@ -68,7 +68,7 @@ impl Hub {
     pub async fn take_deletion_answer(&self, scope: &Scope, hub: &str, compact: &str) -> Result<(), Problem> {
         let (now, did) = (self.inner.clock.now(), self.did());
         let ack = self.noticed_by(hub, |keys| Acknowledgement::verify(compact, &did, keys, now)).await?;
-        if ack.iss != did_of(hub) || Some(&ack.holder) != scope.recipient.as_ref() {
+        if (ack.iss != did_of(hub) || Some(&ack.holder) != scope.recipient.as_ref()) && !fault::off("exchange-answer-holder") {
             return Err(Problem::new(ProblemCode("acknowledgement-of-another"), 400, "Acknowledgement refused", "it is not this organisation's answer"));
         }
         for _ in 0..16 {
@@ -98,7 +98,7 @@ impl Hub {
         let mut record = Record::new(Kind::Acknowledgement, licence.tenant.clone(), now).recipient(Some(licence.party.clone())).left(1, None).detail(said.clone());
         let envelopes: Vec<String> = covered.iter().map(ToString::to_string).collect();
         for (mut withdrawal, revision) in withdrawals_of(r, &envelopes)? {
-            if withdrawal.envelopes.iter().any(|envelope| open.contains(envelope)) {
+            if withdrawal.envelopes.iter().any(|envelope| open.contains(envelope)) && !fault::off("exchange-answer-open") {
                 continue;
             }
             let waits = |h: &&mut HolderProgress| h.party == licence.party && h.licences.contains(&licence.id) && h.progress != Progress::Done;
