@@ -204,6 +204,7 @@ fn agreement(number: usize, hub: &Hub) -> Result<(Licence, Agreed), String> {
     });
     let licence = Licence {
         id: iri(&id)?,
+        tenant: waybill_model::TenantId::main(),
         participant: city::CONSUMER.to_owned(),
         party: iri("https://city-b.example/#city")?,
         purposes: vec![purpose.clone()],
@@ -212,6 +213,7 @@ fn agreement(number: usize, hub: &Hub) -> Result<(Licence, Agreed), String> {
         ids: Vec::new(),
         attributes: Vec::new(),
         open: false,
+        pairwise: true,
         from: None,
         until: None,
         ended: None,
