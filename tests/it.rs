@@ -6,6 +6,7 @@ mod it {
     mod bad_input;
     mod cli;
     mod dataspace;
+    mod demo;
     mod edc;
     mod edc_client;
     mod java;

@@ -5,4 +5,5 @@ mod it {
     mod calls;
     mod faults;
     mod pod;
+    mod receiver;
 }

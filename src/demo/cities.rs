@@ -1,4 +1,4 @@
-//! The three cities of the demo, as the configuration files that `waybill run` would be given.
+//! The three cities and the company of the demo, as the configuration files that `waybill run` would be given.
 
 use std::net::SocketAddr;
 
@@ -7,6 +7,12 @@ pub const CITY_A: &str = "https://city-a.example/#city";
 pub const CITY_B: &str = "https://city-b.example/#city";
 pub const CITY_C: &str = "https://city-c.example/#city";
 pub const GRID: &str = "https://grid-planner.example/#company";
+pub const COMPANY: &str = "https://company.example/#us";
+
+/// The dataset that city A offers to the company, and the names of their connectors.
+pub const DATASET: &str = "urn:dataset:city-a:meters";
+pub const CONNECTOR_A: &str = "urn:connector:city-a";
+const CONNECTOR_COMPANY: &str = "urn:connector:company";
 
 /// Tokens of the demo's callers. They open nothing outside of it: everything listens on loopback and ends with the demo.
 pub const OPERATOR: &str = "demo-operator-0123456789";
@@ -16,6 +22,8 @@ pub const ADVICE_AT_B: &str = "demo-advice-app-at-b-0123456789";
 pub const BILLING_AT_B: &str = "demo-billing-app-at-b-0123456789";
 pub const C_AT_B: &str = "demo-city-c-at-b-0123456789";
 pub const APP_AT_C: &str = "demo-app-at-c-0123456789";
+const COMPANY_AT_A: &str = "demo-company-at-a-0123456789";
+const A_AT_COMPANY: &str = "demo-city-a-at-company-0123456789";
 
 /// Where everything is.
 #[derive(Debug, Clone)]
@@ -28,6 +36,8 @@ pub struct Places {
     pub b_line: SocketAddr,
     /// City C's hub.
     pub c: SocketAddr,
+    /// The company's hub.
+    pub company: SocketAddr,
     /// City B's own plain broker.
     pub plain: String,
     /// The pod server.
@@ -37,9 +47,9 @@ pub struct Places {
 }
 
 impl Places {
-    /// City A: holds the meters and the air data, reads its citizens' pods.
+    /// City A: holds the meters and the air data, reads its citizens' pods, and offers the meters to the company's connector.
     pub fn city_a(&self) -> String {
-        let Self { a, b_line, pods, hub_account: (id, secret), .. } = self;
+        let Self { a, b_line, company, pods, hub_account: (id, secret), .. } = self;
         format!(
             r#"
 [hub]
@@ -127,6 +137,55 @@ acknowledgements = "{pods}anna/acknowledgements/"
 web_id = "{pods}carla/profile/card#me"
 consents = "{pods}carla/consents/"
 acknowledgements = "{pods}carla/acknowledgements/"
+
+[dataspace]
+participant = "{CONNECTOR_A}"
+
+[[participant]]
+name = "company"
+id = "{CONNECTOR_COMPANY}"
+party = "{COMPANY}"
+url = "http://{company}/dsp/2025-1"
+token = "{COMPANY_AT_A}"
+auth = {{ kind = "bearer", token = "{A_AT_COMPANY}" }}
+
+[[offer]]
+name = "meters"
+dataset = "{DATASET}"
+title = "Smart meters of households"
+route = "meters"
+purposes = ["EnergyAdvice"]
+"#
+        )
+    }
+
+    /// The company: a connector, and nothing else.
+    pub fn company(&self) -> String {
+        let Self { a, company, .. } = self;
+        format!(
+            r#"
+[hub]
+party = "{COMPANY}"
+name = "The company"
+contact = "mailto:data@company.example"
+base_url = "http://{company}"
+listen = "{company}"
+data = "company"
+may_call = ["127.0.0.0/8"]
+
+[auth]
+operator_token = "{OPERATOR}"
+
+[dataspace]
+participant = "{CONNECTOR_COMPANY}"
+
+[[participant]]
+name = "city-a"
+id = "{CONNECTOR_A}"
+party = "{CITY_A}"
+url = "http://{a}/dsp/2025-1"
+token = "{A_AT_COMPANY}"
+auth = {{ kind = "bearer", token = "{COMPANY_AT_A}" }}
 "#
         )
     }

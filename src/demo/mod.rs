@@ -1,7 +1,8 @@
-//! The story, played on stand-ins: three cities' hubs in this process, each with its own store and address, a pod server and a plain
-//! broker. Everything goes over HTTP on loopback, as between real cities.
+//! The story, played on stand-ins: three cities' hubs and a company's in this process, each with its own store and address, a pod server, a
+//! plain broker, and an address that is told of changes. Everything goes over HTTP on loopback, as between real cities.
 
 mod cities;
+mod company;
 mod stage;
 mod story;
 

@@ -7,16 +7,32 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use waybill_conformance::{BrokerOptions, Person, PodOptions, Relay, StandInBroker, StandInPod};
+use waybill_conformance::{BrokerOptions, Person, PodOptions, Relay, StandInBroker, StandInPod, StandInReceiver};
 use waybill_http::{Auth, Client, ClientConfig, Guard, InResponse, Method, OutRequest};
 use waybill_model::{Clock, Problem, ProblemCode};
 
-/// One of the three cities.
+/// Whose hub: one of the three cities', or the company's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum City {
     A,
     B,
     C,
+    Company,
+}
+
+/// All of them, in the order in which they start.
+pub const ALL: [City; 4] = [City::A, City::B, City::C, City::Company];
+
+impl City {
+    /// The name of its files.
+    fn name(self) -> &'static str {
+        match self {
+            Self::A => "city-a",
+            Self::B => "city-b",
+            Self::C => "city-c",
+            Self::Company => "company",
+        }
+    }
 }
 
 /// Everything that plays.
@@ -29,9 +45,13 @@ pub struct Stage {
     pub plain: StandInBroker,
     /// The line to city B's hub.
     pub line: Relay,
+    /// Where the company wants to be told of changes.
+    pub feed: StandInReceiver,
+    /// More to look at when the story is told: what it is, and where.
+    pub shown: Vec<(&'static str, String)>,
     pods: StandInPod,
     folder: PathBuf,
-    hubs: [Option<Running>; 3],
+    hubs: [Option<Running>; 4],
     client: Client,
 }
 
@@ -46,7 +66,7 @@ async fn free() -> Result<SocketAddr, Problem> {
 }
 
 impl Stage {
-    /// Starts the stand-ins and the three hubs.
+    /// Starts the stand-ins and the hubs.
     pub async fn set() -> Result<Self, Problem> {
         let clock = Clock::system();
         let seconds = clock.clone();
@@ -54,19 +74,20 @@ impl Stage {
         let people = ["anna", "carla", "hub-a"].map(str::to_owned).to_vec();
         let pods = StandInPod::start(PodOptions { people, now: now.clone(), ..PodOptions::default() }).await.map_err(failed)?;
         let plain = StandInBroker::start(BrokerOptions { now, ..BrokerOptions::default() }).await.map_err(failed)?;
-        let (a, b, c) = (free().await?, free().await?, free().await?);
+        let (a, b, c, company) = (free().await?, free().await?, free().await?, free().await?);
         let line = Relay::start(b).await.map_err(failed)?;
+        let feed = StandInReceiver::start().await.map_err(failed)?;
         let account = pods.person("hub-a").ok_or_else(|| failed("the pod server has no pod for the hub"))?.credentials();
-        let places = Places { a, b, b_line: line.addr(), c, plain: plain.url(), pods: pods.url(), hub_account: (account.id, account.secret) };
+        let places = Places { a, b, b_line: line.addr(), c, company, plain: plain.url(), pods: pods.url(), hub_account: (account.id, account.secret) };
         let folder = std::env::temp_dir().join(format!("waybill-demo-{}", waybill_keys::hex(&waybill_keys::random::<6>())));
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let client = Client::new(ClientConfig::new(clock.clone()).guard(Guard::allowing("127.0.0.0/8".parse().map(waybill_http::Allow::Range)))).map_err(failed)?;
-        for (name, text) in [("city-a.toml", places.city_a()), ("city-b.toml", places.city_b()), ("city-c.toml", places.city_c())] {
-            std::fs::write(folder.join(name), text).map_err(failed)?;
+        for (city, text) in ALL.into_iter().zip([places.city_a(), places.city_b(), places.city_c(), places.company()]) {
+            std::fs::write(folder.join(format!("{}.toml", city.name())), text).map_err(failed)?;
         }
-        let mut stage = Self { clock, places, plain, line, pods, folder, hubs: [None, None, None], client };
+        let mut stage = Self { clock, places, plain, line, feed, shown: Vec::new(), pods, folder, hubs: Default::default(), client };
         stage.open_pods();
-        for city in [City::A, City::B, City::C] {
+        for city in ALL {
             stage.start(city).await?;
         }
         Ok(stage)
@@ -91,24 +112,19 @@ impl Stage {
 
     /// Starts a city's hub on its own files.
     pub async fn start(&mut self, city: City) -> Result<(), Problem> {
-        let (at, name) = match city {
-            City::A => (0, "city-a"),
-            City::B => (1, "city-b"),
-            City::C => (2, "city-c"),
-        };
+        let name = city.name();
         let loaded = crate::config::load(&[self.folder.join(format!("{name}.toml"))]);
         let wrong: Vec<String> = loaded.findings.iter().filter(|f| f.level == crate::config::finding::Level::Error).map(|f| format!("{f:?}")).collect();
         let Some(mut config) = loaded.config.filter(|_| wrong.is_empty()) else { return Err(failed(wrong.join("; "))) };
         config.hub.data = crate::config::model::Data::Folder(self.folder.join(name));
         let store = open_store(&config.hub.data, &self.clock)?;
-        self.hubs[at] = Some(assemble(&config, store, self.clock.clone()).await?);
+        self.hubs[city as usize] = Some(assemble(&config, store, self.clock.clone()).await?);
         Ok(())
     }
 
     /// Switches a city's hub off.
     pub async fn stop(&mut self, city: City) {
-        let at = [City::A, City::B, City::C].iter().position(|c| *c == city).unwrap_or(0);
-        if let Some(running) = self.hubs[at].take() {
+        if let Some(running) = self.hubs[city as usize].take() {
             running.stop().await;
         }
     }
@@ -120,8 +136,7 @@ impl Stage {
 
     /// The engine of a city that is on.
     pub fn hub(&self, city: City) -> Option<&waybill_exchange::Hub> {
-        let at = [City::A, City::B, City::C].iter().position(|c| *c == city)?;
-        self.hubs[at].as_ref().map(|r| &r.hub)
+        self.hubs[city as usize].as_ref().map(|r| &r.hub)
     }
 
     /// The address of a city's hub, past any line.
@@ -130,6 +145,7 @@ impl Stage {
             City::A => self.places.a,
             City::B => self.places.b,
             City::C => self.places.c,
+            City::Company => self.places.company,
         };
         format!("http://{addr}")
     }
@@ -179,11 +195,15 @@ impl Stage {
         }
         println!("  City B's own plain broker (a stand-in): {}/ngsi-ld/v1/entities?type=SmartMeter", self.places.plain);
         println!("  The pods (a stand-in for a Solid server): {}", self.places.pods);
+        for (what, url) in &self.shown {
+            println!("  {what}: {url}");
+        }
+        println!("  What the company's feed was told (a stand-in): {}", self.feed.url());
     }
 
     /// Stops everything and removes its files.
     pub async fn strike(mut self) {
-        for city in [City::A, City::B, City::C] {
+        for city in ALL {
             self.stop(city).await;
         }
         let _ = std::fs::remove_dir_all(&self.folder);

@@ -1,26 +1,27 @@
 //! The story, step by step. Each step says what it does, does it over HTTP, and checks what came of it.
 
 use super::cities::{ADVICE_AT_B, APP_AT_C, B_AT_A, BILLING_AT_B, C_AT_B, CITY_A, CITY_B, CITY_C, GRID_AT_A, OPERATOR};
-use super::stage::{City, Stage};
+use super::company::company;
+use super::stage::{ALL, City, Stage};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use waybill_http::Method;
 
 const ANNA: &str = "urn:ngsi-ld:SmartMeter:anna";
-const BERT: &str = "urn:ngsi-ld:SmartMeter:bert";
-const DORA: &str = "urn:ngsi-ld:SmartMeter:dora";
+pub(super) const BERT: &str = "urn:ngsi-ld:SmartMeter:bert";
+pub(super) const DORA: &str = "urn:ngsi-ld:SmartMeter:dora";
 const AIR: &str = "urn:ngsi-ld:AirQualityObserved:square";
-const VOCAB: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
+pub(super) const VOCAB: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
 const TAG: &str = "https://w3id.org/waybill/ns#usagePolicy";
-const SOON: Duration = Duration::from_secs(15);
+pub(super) const SOON: Duration = Duration::from_secs(15);
 
-struct Teller(Instant);
+pub(super) struct Teller(Instant);
 
 impl Teller {
-    fn step(&self, n: u32, what: &str) {
+    pub fn step(&self, n: u32, what: &str) {
         println!("\n[{:5.1} s] {n}. {what}", self.0.elapsed().as_secs_f64());
     }
-    fn say(&self, what: impl std::fmt::Display) {
+    pub fn say(&self, what: impl std::fmt::Display) {
         println!("          {what}");
     }
 }
@@ -30,18 +31,20 @@ pub async fn tell(stage: &mut Stage, began: Instant) -> Result<(), String> {
     let teller = Teller(began);
     println!("Three cities, each with a Waybill hub of its own: A {}, B {}, C {}.", stage.url(City::A), stage.url(City::B), stage.url(City::C));
     println!("Stand-ins: the pods ({}) and city B's plain broker ({}). Everything else is the real thing.", stage.places.pods, stage.places.plain);
+    println!("A company joins in step 7, with a hub of ours as its connector ({}). A real one would run its own, such as an Eclipse EDC.", stage.url(City::Company));
     open_and_closed(stage, &teller).await?;
     grant(stage, &teller).await?;
     public_task(stage, &teller).await?;
     plain_broker(stage, &teller).await?;
     city_a_off(stage, &teller).await?;
     nothing_beside(stage, &teller).await?;
+    company(stage, &teller).await?;
     narrow_and_withdraw(stage, &teller).await?;
     cut_off(stage, &teller).await?;
     journal(stage, &teller).await
 }
 
-fn check(holds: bool, what: &str) -> Result<(), String> {
+pub(super) fn check(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("expected: {what}")) }
 }
 
@@ -85,7 +88,7 @@ async fn open_and_closed(stage: &Stage, teller: &Teller) -> Result<(), String> {
     Ok(())
 }
 
-fn consent(stage: &Stage, subject: &str, version: u32, state: &str, data: &Value, pass_to: bool) -> Value {
+pub(super) fn consent(stage: &Stage, subject: &str, version: u32, state: &str, data: &Value, pass_to: bool) -> Value {
     let party = |id: &str, name: &str| json!({ "id": id, "name": name, "address": "Town Hall, 1 Main Street", "contact": format!("privacy@{name}.example"), "country": "BE" });
     let mut out = json!({
         "@context": "https://w3id.org/waybill/grant.jsonld",
@@ -275,7 +278,7 @@ async fn gone_everywhere(stage: &Stage, began: Instant) -> Result<Duration, Stri
 }
 
 async fn narrow_and_withdraw(stage: &Stage, teller: &Teller) -> Result<(), String> {
-    teller.step(7, "Anna narrows (no more power), then withdraws: once in her pod, once through a clerk.");
+    teller.step(8, "Anna narrows (no more power), then withdraws: once in her pod, once through a clerk.");
     let anna = stage.person("anna").ok_or("anna has a pod")?.webid();
     let place = json!([place_and_power()[1]]);
     write_consent(stage, "anna", &consent(stage, &anna, 3, "given", &place, true))?;
@@ -326,7 +329,7 @@ async fn report(stage: &Stage, teller: &Teller) -> Result<(), String> {
 }
 
 async fn cut_off(stage: &mut Stage, teller: &Teller) -> Result<(), String> {
-    teller.step(8, "Again, with city B cut off but alive; and with city B's hub dead.");
+    teller.step(9, "Again, with city B cut off but alive; and with city B's hub dead.");
     let anna = stage.person("anna").ok_or("anna has a pod")?.webid();
     let place = json!([place_and_power()[1]]);
     write_consent(stage, "anna", &consent(stage, &anna, 5, "given", &place, false))?;
@@ -358,8 +361,8 @@ async fn cut_off(stage: &mut Stage, teller: &Teller) -> Result<(), String> {
 }
 
 async fn journal(stage: &Stage, teller: &Teller) -> Result<(), String> {
-    teller.step(9, "The journal: it holds, and shows Anna her page.");
-    for city in [City::A, City::B, City::C] {
+    teller.step(10, "The journal: it holds, and shows Anna her page.");
+    for city in ALL {
         let answer = stage.ask(city, OPERATOR, Method::GET, "/waybill/v1/journal/verify", None).await?;
         let verdict: Value = answer.json().map_err(|e| e.to_string())?;
         check(verdict["verdict"] == json!("holds"), &format!("the chain holds ({verdict})"))?;
@@ -370,7 +373,7 @@ async fn journal(stage: &Stage, teller: &Teller) -> Result<(), String> {
     let page: Value = answer.json().map_err(|e| e.to_string())?;
     let lines = page["entries"].as_array().map_or(0, Vec::len);
     check(lines > 5, "her page has lines")?;
-    teller.say(format!("Three chains hold; her page has {lines} lines: who, what, why, when, stopped."));
+    teller.say(format!("Four chains hold, the company's too; her page has {lines} lines: who, what, why, when, stopped."));
     let answer = stage.ask(City::A, OPERATOR, Method::DELETE, &format!("/waybill/v1/subjects/{}", waybill_http::encode_component(&anna)), None).await?;
     check(answer.status.is_success(), &format!("she is erased ({})", answer.status))?;
     let answer = stage.ask(City::A, OPERATOR, Method::GET, "/waybill/v1/journal/verify", None).await?;

@@ -132,7 +132,10 @@ impl Connector {
         if who.address.is_none() || who.owns(&url) {
             request = self.identity().show(request, &config, who);
         }
-        match self.0.client.send(request).await {
+        waybill_exchange::crash_point("message");
+        let answer = self.0.client.send(request).await;
+        waybill_exchange::crash_point("messaged");
+        match answer {
             Ok(answer) if answer.status.is_success() => {
                 let body = answer.json::<Value>().unwrap_or(Value::Null);
                 Sent::Taken(body)

@@ -153,6 +153,12 @@ impl Connector {
             if let Err(fault) = self.apply(&mut next, kind, message, now) {
                 return refuse(fault);
             }
+            let named = next.agreement.as_ref().filter(|_| matches!(kind, NegotiationMessage::Agreement | NegotiationMessage::Finalized));
+            if let Some(name) = named.and_then(|a| a["@id"].as_str())
+                && self.agreement(name).await.map_err(|f| (f, None))?.is_some()
+            {
+                return refuse(Fault::new(400, "identifier-used", "/agreement/@id", "this identifier belongs to another agreement; use a new one"));
+            }
             let mut aliases = Vec::new();
             if next.talk.peer_pid.is_none() {
                 // The answer to this side's first message is late or lost; the message says what it would have said.

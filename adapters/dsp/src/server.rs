@@ -23,8 +23,14 @@ pub fn routes(connector: &Connector) -> Router {
     let options = RouteOptions { max_body: Some(MAX_MESSAGE), own_auth: true, always: false };
     let mut router = Router::new();
     // What the server refuses before a handler sees it, such as a body that is too large, is told in the protocol's own form as well.
-    for (part, kind) in [("catalog", ErrorKind::Catalog), ("negotiations", ErrorKind::Negotiation), ("transfers", ErrorKind::Transfer)] {
-        router = router.errors(&format!("{PATH}/{part}"), move |problem| Fault::from(problem.clone()).answer(kind, ("", "")));
+    for (part, kind) in [
+        ("2025-1/catalog", ErrorKind::Catalog),
+        ("2025-1/negotiations", ErrorKind::Negotiation),
+        ("2025-1/transfers", ErrorKind::Transfer),
+        ("token", ErrorKind::Transfer),
+        ("deletions", ErrorKind::Transfer),
+    ] {
+        router = router.errors(&format!("/dsp/{part}"), move |problem| Fault::from(problem.clone()).answer(kind, ("", "")));
     }
     macro_rules! route {
         ($method:ident, $path:expr, $handler:ident $(, $extra:expr)*) => {
@@ -94,10 +100,14 @@ impl Connector {
 
     /// A refresh token, in a form or in JSON, for a new pair (RFC 6749, section 6).
     async fn answer_token(&self, request: &Request) -> Response {
-        let json = || serde_json::from_slice::<Value>(&request.body).ok().and_then(|v| v.get("refreshToken").or_else(|| v.get("refresh_token"))?.as_str().map(str::to_owned));
+        let json = || {
+            waybill_http::strict::once(&request.body).ok()?;
+            let body: Value = serde_json::from_slice(&request.body).ok()?;
+            body.get("refreshToken").or_else(|| body.get("refresh_token"))?.as_str().map(str::to_owned)
+        };
         let form = || std::str::from_utf8(&request.body).ok().and_then(|t| waybill_http::Query::parse(t).ok()).and_then(|q| q.get("refresh_token").map(str::to_owned));
         let Some(refresh) = json().or_else(form) else {
-            return Fault::bad("/refreshToken", "it is missing").answer(ErrorKind::Transfer, ("", ""));
+            return Fault::bad("/refreshToken", "it is expected once, as a text, in a JSON object or in a form").answer(ErrorKind::Transfer, ("", ""));
         };
         match self.renew(&refresh).await {
             Ok(tokens) => Response::json(200, &tokens).with(header::CACHE_CONTROL, "no-store"),

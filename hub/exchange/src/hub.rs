@@ -176,9 +176,14 @@ impl Hub {
 
     /// Commits and wakes the workers.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<waybill_store::Committed, Problem> {
-        waybill_store::crash_point("commit");
+        self.commit_between(batch, ["commit", "committed"]).await
+    }
+
+    /// The same between two crash points of other names.
+    pub(crate) async fn commit_between(&self, batch: Batch, [before, after]: [&str; 2]) -> Result<waybill_store::Committed, Problem> {
+        waybill_store::crash_point(before);
         let done = self.inner.store.commit(batch).await?;
-        waybill_store::crash_point("committed");
+        waybill_store::crash_point(after);
         self.ring();
         Ok(done)
     }

@@ -48,5 +48,7 @@ pub use read::MAX_LIMIT;
 pub use rows::{Behalf, Delivery, Follower, FollowerStatus, Quarantined};
 pub use terms::{OfferComparison, check_offer, compare_offers};
 pub use withdraw::{HolderProgress, Progress, Withdrawal};
+/// For adapters that call out by themselves: on both sides of such a call.
+pub use waybill_store::crash_point;
 pub use work::Workers;
 pub use write::Change;

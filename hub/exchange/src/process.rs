@@ -14,6 +14,8 @@ use waybill_store::{Batch, Doc};
 
 /// The most entries of one page.
 const MOST: usize = 1000;
+/// The crash points on both sides of a step.
+const STEP: [&str; 2] = ["step", "stepped"];
 
 /// The processes of one kind, e.g. an adapter's negotiations. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +82,7 @@ impl Hub {
         for (ledger, step) in steps {
             ledger.add(&mut batch, step);
         }
-        Ok(self.commit(batch).await?.revision)
+        Ok(self.commit_between(batch, STEP).await?.revision)
     }
 
     /// The processes of `kind`, a fixed word such as `dsp-negotiation`.
@@ -107,7 +109,7 @@ impl Ledger {
     pub async fn commit(&self, step: Step) -> Result<u64, Problem> {
         let mut batch = Batch::new();
         self.add(&mut batch, step);
-        Ok(self.hub.commit(batch).await?.revision)
+        Ok(self.hub.commit_between(batch, STEP).await?.revision)
     }
 
     /// Forgets a process as it stood at `revision`: for what is kept about something that is gone. Its history and its other names stay.
@@ -118,7 +120,7 @@ impl Ledger {
         let mut batch = Batch::new();
         batch.expect_doc(&self.space(), id, Some(revision));
         batch.delete_doc(&self.space(), id);
-        self.hub.commit(batch).await?;
+        self.hub.commit_between(batch, STEP).await?;
         Ok(())
     }
 

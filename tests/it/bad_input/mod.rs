@@ -2,6 +2,7 @@
 
 mod bodies;
 mod contexts;
+mod dataspace;
 mod files;
 mod members;
 mod notices;

@@ -1,6 +1,7 @@
 //! What takes hours, with the real program: an hourly mean, and a consent that ends. Each city's process is started on its files anew,
 //! ahead of the system's time, as if its operator had restarted it then.
 
+use super::pair::Stage;
 use super::town::{City, Town, VOCAB};
 use serde_json::{Value, json};
 use waybill_model::DateTime;

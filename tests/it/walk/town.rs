@@ -1,12 +1,11 @@
 //! One run of the walk: two cities, of which one's process may die, with a plain broker each, and a pod.
 
-use crate::it::program::{PATIENCE, Program, call, client, free};
+use super::pair::{OPERATOR, Pair, Stage};
+use crate::it::program::{Program, call, client, free};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 use waybill_conformance::{BrokerOptions, PodOptions, StandInBroker, StandInPod};
 use waybill_http::{Client, InResponse, Method, encode_component};
 use waybill_model::{Clock, DateTime};
@@ -15,7 +14,6 @@ const ANNA: &str = "urn:ngsi-ld:SmartMeter:anna";
 const CITY_A: &str = "https://city-a.example/#city";
 const CITY_B: &str = "https://city-b.example/#city";
 pub const VOCAB: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
-const OPERATOR: &str = "walk-operator-0123456789";
 const B_AT_A: &str = "walk-city-b-at-a-0123456789";
 const GRID_AT_A: &str = "walk-grid-at-a-0123456789";
 const ADVICE_AT_B: &str = "walk-advice-at-b-0123456789";
@@ -30,12 +28,7 @@ pub enum City {
 pub struct Town {
     /// Who is to die.
     who: City,
-    /// At which point; empty for never.
-    at: String,
-    /// Whether it has.
-    pub died: bool,
-    a: Program,
-    b: Program,
+    pub pair: Pair,
     at_a: String,
     at_b: String,
     broker: StandInBroker,
@@ -43,7 +36,6 @@ pub struct Town {
     pods: StandInPod,
     anna: String,
     client: Client,
-    folder: tempfile::TempDir,
     /// By how many seconds everybody is ahead of the system's time.
     ahead: Arc<AtomicI64>,
 }
@@ -74,13 +66,12 @@ impl Town {
         let b = Program::new("city-b", "walk/city-b.toml", folder.path(), &variables);
         let anna = open_pod(&pods);
         let (at_a, at_b) = (format!("http://{at_a}"), format!("http://{at_b}"));
-        let mut town = Self { who, at: at.to_owned(), died: false, a, b, at_a, at_b, broker, broker_b, pods, anna, client: client(), folder, ahead };
-        let dies = [("WAYBILL_CRASH_AT", at.to_owned()), ("WAYBILL_CRASH_TRACE", town.trace().display().to_string())];
-        let lives = |city| if city == who { &dies[..] } else { &[] };
-        town.a.start(lives(City::A));
-        town.ready(City::A).await;
-        town.b.start(lives(City::B));
-        town.ready(City::B).await;
+        let pair = Pair::new(who as usize, at, folder, [a, b]);
+        let mut town = Self { who, pair, at_a, at_b, broker, broker_b, pods, anna, client: client(), ahead };
+        for city in [City::A, City::B] {
+            town.pair.start(city as usize);
+            town.ready(city).await;
+        }
         let meter = json!({
             "id": ANNA, "type": "SmartMeter",
             "ownedBy": { "type": "Relationship", "object": town.anna },
@@ -107,12 +98,14 @@ impl Town {
 
     /// Switches both cities off, moves all clocks on to `moment`, and switches them on again.
     pub async fn goes_on_at(&mut self, moment: DateTime) {
-        self.a.stop();
-        self.b.stop();
+        for city in self.pair.programs() {
+            city.stop();
+        }
         let ahead = self.ahead.load(Ordering::SeqCst) + moment.seconds() - self.now().seconds();
         self.ahead.store(ahead, Ordering::SeqCst);
-        self.a.start(&[("WAYBILL_CLOCK_AHEAD", ahead.to_string())]);
-        self.b.start(&[("WAYBILL_CLOCK_AHEAD", ahead.to_string())]);
+        for city in self.pair.programs() {
+            city.start(&[("WAYBILL_CLOCK_AHEAD", ahead.to_string())]);
+        }
         self.ready(City::A).await;
         self.ready(City::B).await;
     }
@@ -121,23 +114,7 @@ impl Town {
     pub async fn measured(&mut self, attributes: &Value) {
         let path = format!("/ngsi-ld/v1/entities/{ANNA}/attrs");
         let answer = self.a(Method::POST, &path, OPERATOR, Some(attributes)).await.expect("city A answers");
-        assert_eq!(answer.status, 204, "{}", self.said("the meter takes values"));
-    }
-
-    /// The process that is to die, and the other.
-    fn processes(&mut self) -> (&mut Program, &mut Program) {
-        match self.who {
-            City::A => (&mut self.a, &mut self.b),
-            City::B => (&mut self.b, &mut self.a),
-        }
-    }
-
-    fn trace(&self) -> PathBuf {
-        self.folder.path().join("trace")
-    }
-    /// The points that the city which is to die passed in its first life.
-    pub fn passed(&self) -> Vec<String> {
-        std::fs::read_to_string(self.trace()).unwrap_or_default().lines().map(str::to_owned).collect()
+        assert_eq!(answer.status, 204, "{}", self.pair.said("the meter takes values"));
     }
 
     async fn a(&self, method: Method, path: &str, token: &str, body: Option<&Value>) -> Option<InResponse> {
@@ -154,34 +131,6 @@ impl Town {
     /// The same at city B.
     async fn office_b(&self, path: &str) -> Option<Value> {
         self.b(path, OPERATOR).await.filter(|a| a.status == 200)?.json().ok()
-    }
-
-    /// Waits until `look` finds what is waited for. When the city dies that is to, it is switched on again; a second time it must not.
-    pub async fn until<T>(&mut self, what: &str, look: impl AsyncFn(&Self) -> Option<T>) -> T {
-        let began = Instant::now();
-        loop {
-            if let Some(found) = look(self).await {
-                return found;
-            }
-            let (dying, other) = self.processes();
-            let (ended, other_ended) = (dying.ended(), other.ended());
-            assert!(!other_ended, "{}", self.said("the other city died"));
-            if ended {
-                assert!(!self.died && !self.at.is_empty(), "{}", self.said("it died by itself"));
-                self.died = true;
-                self.processes().0.start(&[]);
-            }
-            if began.elapsed() > PATIENCE {
-                let there = (self.office("/waybill/v1/withdrawals").await, self.office_b("/waybill/v1/withdrawals").await);
-                panic!("{}", self.said(&format!("after {PATIENCE:?} still not: {what}; withdrawals at A and B: {there:?}")));
-            }
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
-    }
-
-    fn said(&self, what: &str) -> String {
-        let passed = self.passed();
-        format!("city {:?}, point `{}`, {} passed: {what}\n-- city A\n{}\n-- city B\n{}", self.who, self.at, passed.len(), self.a.log(), self.b.log())
     }
 
     /// A clerk records her grant; city B and city A's own broker get her data.
@@ -245,7 +194,7 @@ impl Town {
         let body = json!({ "reason": "said at the town hall" });
         self.until("the withdrawal is taken", async |t| t.a(Method::POST, &path, OPERATOR, Some(&body)).await.filter(|a| a.status.is_success())).await;
         let status = self.until("city A answers city B", async |t| t.answered_at_a().await).await;
-        assert_eq!(status, 404, "{}", self.said("an answered withdrawal closes at once, and stays closed"));
+        assert_eq!(status, 404, "{}", self.pair.said("an answered withdrawal closes at once, and stays closed"));
         let finished = async |t: &Self| t.office("/waybill/v1/withdrawals").await?["items"].as_array()?.iter().all(|w| w["finishedAt"].is_string()).then_some(());
         self.until("every holder has acknowledged", finished).await;
         self.until("city B has stopped", async |t| t.seen_at_b().await?.is_none().then_some(())).await;
@@ -272,19 +221,6 @@ impl Town {
         Some(page["entries"].as_array()?.iter().filter(of_kind).map(|line| line["detail"].clone()).collect())
     }
 
-    /// What is left to do after everybody has been told, such as noting that a pod took something, can be died at too: the city is waited
-    /// for until it passes no more points.
-    pub async fn rest(&mut self) {
-        while !self.died {
-            let before = self.passed().len();
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            self.until("the cities answer", async |t| t.office("/waybill/v1/withdrawals").await.and(t.office_b("/waybill/v1/withdrawals").await)).await;
-            if self.passed().len() == before {
-                return;
-            }
-        }
-    }
-
     /// Looks at everything once more, when all has come to rest.
     pub async fn nothing_is_lost_or_twice(&mut self) {
         let meter = format!("/ngsi-ld/v1/entities/{ANNA}");
@@ -304,7 +240,7 @@ impl Town {
         let at_b = self.until("city B's withdrawals are listed", async |t| t.office_b("/waybill/v1/withdrawals").await).await;
         let seen_at_b = self.until("city B's application is answered", async |t| t.seen_at_b().await).await;
 
-        let check = |holds: bool, what: &str| assert!(holds, "{}", self.said(what));
+        let check = |holds: bool, what: &str| assert!(holds, "{}", self.pair.said(what));
         let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
         check(grid["activePower"]["value"] == 412.5, &format!("the meter that was written is there as it was: {grid}"));
         check(items(&consents).len() == 1 && consents["items"][0]["open"] == false, &format!("one consent, and it is over: {consents}"));
@@ -327,10 +263,23 @@ impl Town {
         let distinct: BTreeSet<String> = in_pod.iter().cloned().collect();
         check(distinct == acknowledged && !distinct.is_empty(), &format!("her pod has the acknowledgements of the journal: {distinct:?} {acknowledged:?}"));
         // A pod that took one when city A died before it could note that is given it again, under another name; it says the same.
-        check(in_pod.len() - distinct.len() <= usize::from(self.died && self.who == City::A), &format!("none is there more often than a death explains: {in_pod:?}"));
+        check(in_pod.len() - distinct.len() <= usize::from(self.pair.died && self.who == City::A), &format!("none is there more often than a death explains: {in_pod:?}"));
         for (city, path, wanted, answer) in rest {
             check(answer.contains(wanted), &format!("city {city} at {path}: {answer}"));
         }
+    }
+}
+
+impl Stage for Town {
+    fn pair(&mut self) -> &mut Pair {
+        &mut self.pair
+    }
+    async fn alive(&self) -> Option<()> {
+        self.office("/waybill/v1/withdrawals").await.and(self.office_b("/waybill/v1/withdrawals").await).map(drop)
+    }
+    async fn shows(&self) -> String {
+        let there = (self.office("/waybill/v1/withdrawals").await, self.office_b("/waybill/v1/withdrawals").await);
+        format!("withdrawals at A and B: {there:?}")
     }
 }
 

@@ -76,6 +76,23 @@ fn without_constraint(offer: &mut Value, name: &str) {
 }
 
 #[tokio::test]
+async fn an_operand_that_is_not_known_is_refused_by_its_name() {
+    let (p, c) = pair(vec![meters()]).await;
+    let own = offered(&c, &p, SET).await;
+    for operand in ["http://www.w3.org/ns/odrl/2/spatial", "https://other.example/mood"] {
+        let mut offer = own.clone();
+        let more = json!({"leftOperand": operand, "operator": "eq", "rightOperand": {"@value": "x"}});
+        offer["permission"][0]["constraint"].as_array_mut().expect("constraints").push(more);
+        let done = negotiated(&c, &p.address, offer, Strategy::Automatic).await;
+        assert_eq!(done.state, Some(NegotiationState::Terminated), "{operand}");
+        let said = &done.talk.failure.as_ref().expect("a reason").reason;
+        let name = operand.rsplit('/').next().expect("a name");
+        assert!(said.contains(name), "{said} names {name}");
+    }
+    assert!(agreements(&p).await.is_empty() && agreements(&c).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_narrower_offer_is_accepted_and_its_earlier_end_counts() {
     let (p, c) = pair(vec![meters()]).await;
     let mut offer = offered(&c, &p, SET).await;

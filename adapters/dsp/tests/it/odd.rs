@@ -44,6 +44,24 @@ async fn begin(c: &Node, at: SocketAddr) -> String {
     c.connector.negotiate(&c.participant("p"), &format!("http://{at}"), offer(), Strategy::Automatic).await.expect("begun")
 }
 
+#[tokio::test]
+async fn an_agreement_by_the_name_of_another_is_refused_and_the_other_stays() {
+    let at = free();
+    let double = Double::start(at, |_, body| async move { begun(&body, PID) }).await;
+    let c = consumer_of(at, &Clock::system()).await;
+    let wire = c.seen_by(&token("p", "c"));
+    let before = c.connector.agreement("urn:agreement:seed").await.expect("read").expect("there").policy;
+    let id = begin(&c, at).await;
+    double.nth("ContractRequestMessage", 0).await;
+    wire.until(&format!("/negotiations/{id}"), "REQUESTED").await;
+    let mut said = message("ContractAgreementMessage", PID, &id);
+    said["agreement"] = agreement("urn:agreement:seed", &offer());
+    let (status, error) = wire.post(&format!("/negotiations/{id}/agreement"), &said).await;
+    assert_eq!((status, &error["code"]), (400, &json!("identifier-used")), "{error}");
+    assert_eq!(wire.state(&format!("/negotiations/{id}")).await, "REQUESTED");
+    assert_eq!(c.connector.agreement("urn:agreement:seed").await.expect("read").expect("there").policy, before);
+}
+
 /// Changes an agreement.
 type Change = fn(&mut Value);
 

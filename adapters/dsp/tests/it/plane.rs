@@ -150,6 +150,9 @@ async fn a_token_is_over_when_its_seconds_are_and_can_be_renewed_until_the_end()
     assert_eq!(both.given(&id, "refreshEndpoint").await, format!("{}/dsp/token", both.p.url));
     assert!(both.opens(&refresh).await.is_none(), "what renews does not open");
     assert_eq!(both.renewed(&first).await, Err(401), "what opens does not renew");
+    let twice = format!("{{\"refreshToken\":\"none\",\"refreshToken\":\"{refresh}\"}}");
+    let (status, body) = both.p.seen_by("").at(&both.p.url).send(Method::POST, "/dsp/token", "application/json", twice).await;
+    assert_eq!((status, &body["code"]), (400, &json!("bad-message")), "which of the two counts is not guessed");
     both.clock.advance_micros((seconds + 1) * 1_000_000);
     assert!(both.opens(&first).await.is_none(), "its time is over");
     let (second, again) = both.renewed(&refresh).await.expect("a new pair");
