@@ -112,7 +112,14 @@ impl Connector {
             };
             let gone = self.hub().gone(&scope, request.query.get("since"), limit.clamp(1, 1000)).await?;
             let list: Vec<Value> = gone.get().iter().map(|g| json!({"id": g.id, "deletedAt": g.gone_at, "cursor": g.cursor})).collect();
-            Ok(Response::json(200, &json!({"deletions": list})).with(header::CACHE_CONTROL, "no-store"))
+            let mut body = json!({"deletions": list});
+            // Whoever has carried out a list that ends here knows of all that is to be known.
+            if gone.get().len() < limit.clamp(1, 1000)
+                && let Some(party) = &scope.recipient
+            {
+                body["heartbeat"] = self.hub().heartbeat_for(party).await?.into();
+            }
+            Ok(Response::json(200, &body).with(header::CACHE_CONTROL, "no-store"))
         };
         answer.await.unwrap_or_else(|fault: Fault| fault.answer(ErrorKind::Transfer, ("", "")))
     }

@@ -97,6 +97,7 @@ impl Hub {
                 connection: crate::inbox::VOUCHED.to_owned(),
                 items: vec![Incoming::Changed(row.document.clone())],
                 manifest: None,
+                under: None,
                 at: now,
                 attempts: 0,
             };
