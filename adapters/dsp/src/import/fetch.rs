@@ -51,8 +51,6 @@ pub(super) struct Fetched {
     pub page: PulledPage,
     /// The manifest of its tags.
     pub manifest: Option<String>,
-    pub size: usize,
-    pub next: Option<String>,
 }
 
 /// A part of what is to be deleted.
@@ -111,12 +109,12 @@ impl<'a> Pages<'a> {
         if self.bytes > WHOLE {
             return Err(refused(&format!("all pages together are larger than {WHOLE} bytes")));
         }
-        self.url.clone_from(&next);
+        self.url = next;
         let manifest = match manifest {
             Some(url) => Some(self.manifest(&url).await?),
             None => None,
         };
-        Ok(Some(Fetched { page, manifest, size: answer.body.len(), next }))
+        Ok(Some(Fetched { page, manifest }))
     }
 
     /// The manifest is for its recipient only, and shows itself to the token that the data was asked with.

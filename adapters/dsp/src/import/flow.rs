@@ -7,6 +7,7 @@ use super::{Import, ImportState, Imported, SOON, connection};
 use crate::config::Participant;
 use crate::connector::Connector;
 use crate::fault::Fault;
+use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 use waybill_exchange::{Came, Incoming};
 use waybill_model::{EnvelopeHash, Iri};
@@ -37,7 +38,7 @@ impl Connector {
             row.pulled_at = Some(now);
         }
         // Behind what was pulled, so that nothing pulled before it is gone outlives the word that it is.
-        let heartbeat = self.carry_out(import, row, under).await?;
+        let heartbeat = self.carry_out(import, who, row, under).await?;
         row.heard_at = Some(now);
         if row.closed {
             let held = self.holdings(&import.name).await?;
@@ -113,29 +114,34 @@ impl Connector {
             }
         }
         let missing: Vec<Iri> = held.values().filter(|(_, h)| !seen.contains(h.id.as_str())).map(|(_, h)| h.id.clone()).collect();
-        self.take_back(import, under, &missing).await?;
+        self.take_back(&import.name, who, under, &missing, "not listed any more").await?;
         (row.entities, row.left_out) = (seen.len(), left_out);
         Ok(())
     }
 
-    /// What `ids` named goes, and is called back from whoever got it from here.
-    async fn take_back(&self, import: &Import, under: EnvelopeHash, ids: &[Iri]) -> Result<(), Fault> {
+    /// What `ids` named goes, and is called back from whoever got it from here. The journal says how many, and why; not which.
+    async fn take_back(&self, name: &str, who: &Participant, under: EnvelopeHash, ids: &[Iri], why: &str) -> Result<(), Fault> {
+        let mut removed = 0;
         for part in ids.chunks(AT_ONCE) {
             let items = part.iter().map(|id| Incoming::Gone { id: id.clone(), attributes: Vec::new() }).collect();
-            self.hub().import(&connection(&import.name), items, &Came { manifest: None, under }).await?;
-            self.let_go(&import.name, part).await?;
+            self.hub().import(&connection(name), items, &Came { manifest: None, under }).await?;
+            removed += self.let_go(name, part).await?;
+        }
+        if removed > 0 {
+            let what = json!({"import": name, "participant": who.id, "removed": removed, "reason": why});
+            self.hub().note_import(&who.party, what, self.now()).await?;
         }
         Ok(())
     }
 
     /// Carries out what the provider says is to be deleted. Answers its heartbeat.
-    async fn carry_out(&self, import: &Import, row: &mut Imported, under: EnvelopeHash) -> Result<Option<String>, Fault> {
+    async fn carry_out(&self, import: &Import, who: &Participant, row: &mut Imported, under: EnvelopeHash) -> Result<Option<String>, Fault> {
         let Some(access) = row.access.clone() else { return Ok(None) };
         let Some(url) = &access.deletions else { return Ok(None) };
         for _ in 0..PARTS {
             let listed = self.listed(url, &access.token, row.since.as_deref()).await?;
             let ids: Vec<Iri> = listed.gone.iter().map(|(id, _)| id.clone()).collect();
-            self.take_back(import, under, &ids).await?;
+            self.take_back(&import.name, who, under, &ids, "deleted by the provider").await?;
             if let Some((_, cursor)) = listed.gone.last().filter(|(_, cursor)| !cursor.is_empty()) {
                 row.since = Some(cursor.clone());
             }
@@ -157,7 +163,7 @@ impl Connector {
         }
         if row.access.as_ref().is_some_and(|a| a.expires_at.is_none_or(|at| at > self.now())) {
             // Nothing opens by it, so no heartbeat is taken.
-            match self.carry_out(import, row, under).await {
+            match self.carry_out(import, who, row, under).await {
                 Ok(_) => drop(self.settled_import(import, who, row, None).await?),
                 Err(fault) => tracing::debug!(code = fault.code, import = import.name, "deletions of an import that rests are not read"),
             }
@@ -196,13 +202,7 @@ impl Connector {
             let own = self.hub().governance().import_sender(name);
             self.hub().end_import(&own, under, &super::agree::agreement_iri(&agreement)).await?;
             let ids: Vec<Iri> = held.values().map(|(_, h)| h.id.clone()).collect();
-            for part in ids.chunks(AT_ONCE) {
-                let items = part.iter().map(|id| Incoming::Gone { id: id.clone(), attributes: Vec::new() }).collect();
-                self.hub().import(&connection(name), items, &Came { manifest: None, under }).await?;
-                self.let_go(name, part).await?;
-            }
-            let what = serde_json::json!({"import": name, "agreement": agreement, "removed": ids.len()});
-            self.hub().note_import(&who.party, what, self.now()).await?;
+            self.take_back(name, who, under, &ids, "the agreement is over").await?;
         }
         let of = row.of.take();
         *row = Imported { of, state: row.state, fault: row.fault.take(), attempts: row.attempts, ..Imported::default() };

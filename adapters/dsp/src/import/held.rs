@@ -87,15 +87,17 @@ impl Connector {
         Ok(self.hub().commit_steps(steps).await?)
     }
 
-    /// Notes that `ids` are held no more.
-    pub(super) async fn let_go(&self, import: &str, ids: &[Iri]) -> Result<(), Fault> {
+    /// Notes that `ids` are held no more. Answers how many were.
+    pub(super) async fn let_go(&self, import: &str, ids: &[Iri]) -> Result<usize, Fault> {
+        let mut gone = 0;
         for id in ids {
             let at = key(import, id.as_str());
             if let Some(row) = self.held_rows().get::<Held>(&at).await? {
                 self.held_rows().forget(&at, row.revision).await?;
+                gone += 1;
             }
         }
-        Ok(())
+        Ok(gone)
     }
 }
 
