@@ -147,7 +147,12 @@ impl Connector {
             CallErrorKind::TooLarge | CallErrorKind::BadAnswer | CallErrorKind::Redirect | CallErrorKind::RefusedAddress | CallErrorKind::BadAddress => refused(&e.to_string()),
             _ => failed(&e.to_string()),
         })?;
-        if answer.status.is_success() { Ok(answer) } else { Err(failed(&format!("status {}", answer.status.as_u16()))) }
+        match answer.status.as_u16() {
+            200..=299 => Ok(answer),
+            // What is shown to one address is shown to no other.
+            300..=399 => Err(refused("it leads elsewhere, and a redirect is not followed")),
+            status => Err(failed(&format!("status {status}"))),
+        }
     }
 
     /// A fresh pair of tokens, where the provider gives one.
