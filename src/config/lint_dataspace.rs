@@ -40,10 +40,10 @@ fn imports(config: &Config, space: &Dataspace, purposes: &Purposes, findings: &F
             ),
             Some(_) => {}
         }
-        if !seen.insert((name, &import.dataset, import.purpose.as_ref().map(|(_, p)| p))) {
+        if !seen.insert((name, &import.dataset)) {
             findings.add(
-                Finding::error("duplicate-import", import.place, format!("the dataset `{}` is imported twice from `{name}` for one purpose", import.dataset))
-                    .help("One import brings all of it; what of it goes where is for routes to say."),
+                Finding::error("duplicate-import", import.place, format!("the dataset `{}` is imported twice from `{name}`", import.dataset))
+                    .help("Two imports would each take away what the other brings. Import it once, for the purpose that it is used for."),
             );
         }
         broad(import.purpose.as_slice(), purposes, findings);

@@ -46,7 +46,7 @@ pub use federated::routes as federated_routes;
 pub use flow::Feed;
 pub use health::DspHealth;
 pub use identity::{Identity, MockIdentity, OAuthIdentity, StaticIdentity};
-pub use import::{Import, ImportHealth, ImportState, Imported, PulledPage, ReadPage, routes as import_routes};
+pub use import::{Begun, Import, ImportHealth, ImportState, Imported, PulledPage, ReadPage, routes as import_routes};
 pub use machine::{NegotiationMessage, NegotiationState, Role, TransferMessage, TransferState, negotiation as negotiation_next, transfer as transfer_next};
 pub use manage::routes as management_routes;
 pub use open_data::routes as open_data_routes;

@@ -257,6 +257,11 @@ impl Hub {
     }
 }
 
+/// Whether a connection is one that [`Hub::import`] brings data through: no name in a configuration has a colon.
+pub(crate) fn is_import(connection: &str) -> bool {
+    connection.starts_with("import:")
+}
+
 fn busy() -> Problem {
     Problem::new(ProblemCode("busy-envelope"), 503, "Changed meanwhile", "what came under an agreement kept changing").help("Try again in a moment.")
 }

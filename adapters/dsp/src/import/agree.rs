@@ -1,6 +1,6 @@
 //! An import's way to its data: an offer that this hub can keep to, an agreement, a transfer, and what follows when one of them is over.
 
-use super::{Access, Import, ImportState, Imported, LATER, SOON};
+use super::{Access, Begun, Import, ImportState, Imported, LATER, SOON};
 use crate::config::Participant;
 use crate::connector::Connector;
 use crate::decode::DataAddress;
@@ -28,7 +28,7 @@ impl Connector {
             Ok(Some(terms)) => terms,
             Ok(None) => return self.ended(import, who, row, "the agreement is for another purpose than the configuration names").await,
             Err(fault) => {
-                self.leave(&import.name, who, row).await?;
+                self.leave(&import.name, &Begun::of(import, who), row).await?;
                 row.state = ImportState::Refused;
                 return Err(fault);
             }
@@ -47,24 +47,25 @@ impl Connector {
             return Ok(SOON);
         };
         row.transfer = Some(transfer.talk.id.clone());
-        let moved = (transfer.generation, transfer.state) != row.seen;
+        let seen = (transfer.generation, transfer.state);
+        let (moved, fresh) = (seen != row.seen, seen.0 != row.seen.0);
+        // Whatever comes of it: what was seen once calls for nothing again.
+        row.seen = seen;
         match transfer.state {
             None | Some(TransferState::Requested) => {
                 row.state = ImportState::Requested;
-                row.seen = (transfer.generation, transfer.state);
                 Ok(SOON)
             }
             Some(TransferState::Started) => {
-                if row.seen.0 != transfer.generation || row.access.is_none() {
+                if fresh || row.access.is_none() {
+                    row.access = None;
                     row.access = Some(access(import, who, transfer.address.as_ref(), self.now())?);
                     row.pulled_at = None;
                 }
-                row.seen = (transfer.generation, transfer.state);
                 self.flow(import, who, row, moved).await
             }
             Some(TransferState::Suspended) => {
                 self.rest(import, who, row).await?;
-                row.seen = (transfer.generation, transfer.state);
                 Ok(SOON * 5)
             }
             Some(TransferState::Completed) => {
@@ -86,7 +87,7 @@ impl Connector {
     }
 
     async fn ended(&self, import: &Import, who: &Participant, row: &mut Imported, reason: &str) -> Result<i64, Fault> {
-        self.leave(&import.name, who, row).await?;
+        self.leave(&import.name, &Begun::of(import, who), row).await?;
         row.state = ImportState::Over;
         row.fault = Some(crate::crawl::CrawlFault { code: "agreement-over".into(), reason: reason.to_owned() });
         Ok(LATER)

@@ -3,7 +3,7 @@
 
 use super::fetch::Pages;
 use super::held::{Held, Holdings, envelopes};
-use super::{Import, ImportState, Imported, SOON, connection};
+use super::{Begun, Import, ImportState, Imported, SOON, connection};
 use crate::config::Participant;
 use crate::connector::Connector;
 use crate::fault::Fault;
@@ -114,13 +114,13 @@ impl Connector {
             }
         }
         let missing: Vec<Iri> = held.values().filter(|(_, h)| !seen.contains(h.id.as_str())).map(|(_, h)| h.id.clone()).collect();
-        self.take_back(&import.name, who, under, &missing, "not listed any more").await?;
+        self.take_back(&import.name, &Begun::of(import, who), under, &missing, "not listed any more").await?;
         (row.entities, row.left_out) = (seen.len(), left_out);
         Ok(())
     }
 
     /// What `ids` named goes, and is called back from whoever got it from here. The journal says how many, and why; not which.
-    async fn take_back(&self, name: &str, who: &Participant, under: EnvelopeHash, ids: &[Iri], why: &str) -> Result<(), Fault> {
+    async fn take_back(&self, name: &str, begun: &Begun, under: EnvelopeHash, ids: &[Iri], why: &str) -> Result<(), Fault> {
         let mut removed = 0;
         for part in ids.chunks(AT_ONCE) {
             let items = part.iter().map(|id| Incoming::Gone { id: id.clone(), attributes: Vec::new() }).collect();
@@ -128,8 +128,8 @@ impl Connector {
             removed += self.let_go(name, part).await?;
         }
         if removed > 0 {
-            let what = json!({"import": name, "participant": who.id, "removed": removed, "reason": why});
-            self.hub().note_import(&who.party, what, self.now()).await?;
+            let what = json!({"import": name, "participant": begun.participant, "removed": removed, "reason": why});
+            self.hub().note_import(&begun.party, what, self.now()).await?;
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Connector {
         for _ in 0..PARTS {
             let listed = self.listed(url, &access.token, row.since.as_deref()).await?;
             let ids: Vec<Iri> = listed.gone.iter().map(|(id, _)| id.clone()).collect();
-            self.take_back(&import.name, who, under, &ids, "deleted by the provider").await?;
+            self.take_back(&import.name, &Begun::of(import, who), under, &ids, "deleted by the provider").await?;
             if let Some((_, cursor)) = listed.gone.last().filter(|(_, cursor)| !cursor.is_empty()) {
                 row.since = Some(cursor.clone());
             }
@@ -196,16 +196,20 @@ impl Connector {
     }
 
     /// The agreement is over, or the import: what came goes, for good. What it stood under is forgotten.
-    pub(super) async fn leave(&self, name: &str, who: &Participant, row: &mut Imported) -> Result<(), Fault> {
+    pub(super) async fn leave(&self, name: &str, begun: &Begun, row: &mut Imported) -> Result<(), Fault> {
+        let mut to_open = std::mem::take(&mut row.to_open);
         if let (Some(under), Some(agreement)) = (row.envelope, row.agreement.clone()) {
             let held: Holdings = self.holdings(name).await?;
             let own = self.hub().governance().import_sender(name);
             self.hub().end_import(&own, under, &super::agree::agreement_iri(&agreement)).await?;
             let ids: Vec<Iri> = held.values().map(|(_, h)| h.id.clone()).collect();
-            self.take_back(name, who, under, &ids, "the agreement is over").await?;
+            self.take_back(name, begun, under, &ids, "the agreement is over").await?;
+            if row.closed {
+                to_open.extend(envelopes(&held));
+            }
         }
         let of = row.of.take();
-        *row = Imported { of, state: row.state, fault: row.fault.take(), attempts: row.attempts, ..Imported::default() };
+        *row = Imported { of, state: row.state, fault: row.fault.take(), attempts: row.attempts, to_open, ..Imported::default() };
         Ok(())
     }
 }

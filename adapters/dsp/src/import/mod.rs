@@ -104,11 +104,32 @@ pub(crate) struct Access {
     pub deletions: Option<String>,
 }
 
+/// What an import was begun for: with another of these it is another import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The provider's participant identifier.
+    pub participant: String,
+    /// The provider.
+    pub party: Iri,
+    /// The base URL of its hub, when it has one.
+    pub hub: Option<String>,
+    /// The dataset.
+    pub dataset: String,
+    /// The purpose.
+    pub purpose: Iri,
+}
+
+impl Begun {
+    fn of(import: &Import, who: &Participant) -> Self {
+        Self { participant: who.id.clone(), party: who.party.clone(), hub: who.hub.clone(), dataset: import.dataset.clone(), purpose: import.purpose.clone() }
+    }
+}
+
 /// An import as it stands.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Imported {
-    /// The participant, dataset and purpose that it was begun for.
-    pub of: Option<(String, String, Iri)>,
+    /// What it was begun for.
+    pub of: Option<Begun>,
     /// How it stands.
     pub state: ImportState,
     /// The negotiation, while there is one.
@@ -124,6 +145,8 @@ pub struct Imported {
     pub(crate) access: Option<Access>,
     /// Whether what came is closed.
     pub closed: bool,
+    /// Envelopes of people that were closed with what is gone since: another import may have something under them.
+    pub(crate) to_open: Vec<EnvelopeHash>,
     /// The last deletion that was carried out, by the provider's cursor.
     pub since: Option<String>,
     /// The last one that the provider was told of.
@@ -176,11 +199,10 @@ impl Connector {
     async fn import_due(&self) -> Result<(), Fault> {
         let config = self.config();
         for import in self.imports() {
-            self.say_where_from(&import.name, config.participant(&import.participant).map(AsRef::as_ref));
-        }
-        for import in self.imports() {
             let Some(who) = config.participant(&import.participant).filter(|w| w.address.is_some()).cloned() else { continue };
             let entry = self.import_rows().get::<Imported>(&import.name).await?;
+            let begun = entry.as_ref().and_then(|e| e.state.of.clone()).unwrap_or_else(|| Begun::of(&import, &who));
+            self.say_where_from(&import.name, &begun);
             if !self.is_called_for(entry.as_ref()).await? || !self.flights().insert(flight(&import.name)) {
                 continue;
             }
@@ -198,10 +220,9 @@ impl Connector {
     }
 
     /// What comes by an import's connection comes from the provider's hub, or from this one by another name.
-    fn say_where_from(&self, name: &str, who: Option<&Participant>) {
+    fn say_where_from(&self, name: &str, begun: &Begun) {
         let own = self.hub().governance().import_sender(name);
-        let sender = who.and_then(|w| w.hub.clone()).unwrap_or(own);
-        self.hub().import_from(&connection(name), &sender);
+        self.hub().import_from(&connection(name), begun.hub.as_deref().unwrap_or(&own));
     }
 
     /// Whether something is due, or the transfer moved.
@@ -218,14 +239,8 @@ impl Connector {
         let revision = entry.as_ref().map(|e| e.revision);
         let before = entry.map(|e| e.state).unwrap_or_default();
         let mut row = before.clone();
-        let of = (import.participant.clone(), import.dataset.clone(), import.purpose.clone());
-        if row.of.as_ref().is_some_and(|was| *was != of) {
-            // It is another import by the same name.
-            self.leave(&import.name, who, &mut row).await?;
-            row = Imported::default();
-        }
-        row.of = Some(of);
-        let rest = match self.advance(import, who, &mut row).await {
+        let begun = Begun::of(import, who);
+        let rest = match self.go_on(import, who, &mut row, begun).await {
             Ok(rest) => {
                 row.attempts = 0;
                 if !matches!(row.state, ImportState::Refused | ImportState::Over) {
@@ -256,25 +271,50 @@ impl Connector {
         Ok(())
     }
 
+    async fn go_on(&self, import: &Import, who: &Participant, row: &mut Imported, begun: Begun) -> Result<i64, Fault> {
+        if let Some(was) = row.of.clone().filter(|was| *was != begun) {
+            // It is another import by the same name: that one is left, and this one begins when nothing of it is under way any more.
+            self.stop_transfer(row).await?;
+            self.leave(&import.name, &was, row).await?;
+            if !self.hub().is_settled(&connection(&import.name)).await? {
+                return Ok(SOON);
+            }
+            *row = Imported::default();
+        }
+        if let (Some(hub), false) = (&begun.hub, row.to_open.is_empty())
+            && self.hub().is_settled(&connection(&import.name)).await?
+        {
+            self.hub().rest_import(hub, &row.to_open, false).await?;
+            row.to_open.clear();
+        }
+        row.of = Some(begun);
+        self.advance(import, who, row).await
+    }
+
+    /// It is over on this side whatever the other one says.
+    async fn stop_transfer(&self, row: &mut Imported) -> Result<(), Fault> {
+        match row.transfer.take() {
+            Some(id) => match self.act_in_transfer(&id, "terminate", None).await {
+                Err(fault) if fault.code != "invalid-transition" && fault.status != 404 => Err(fault),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
     /// Rows of imports that the configuration does not name any more: what came goes.
     async fn drop_others(&self) -> Result<(), Fault> {
-        let (config, imports) = (self.config(), self.imports());
+        let imports = self.imports();
         for entry in self.import_rows().list::<Imported>(1000, None).await? {
-            if imports.iter().any(|i| i.name == entry.id) {
+            if imports.iter().any(|i| i.name == entry.id) || self.flights().contains(&flight(&entry.id)) {
                 continue;
             }
             let mut row = entry.state;
-            let who = row.of.as_ref().and_then(|(id, _, _)| config.participant(id));
-            self.say_where_from(&entry.id, who.map(AsRef::as_ref));
-            let Some(who) = who.cloned() else {
-                tracing::warn!(import = entry.id, "its participant is gone from the configuration, so what came from it only closes");
-                continue;
-            };
-            if let Some(transfer) = row.transfer.take() {
-                // It is over on this side whatever the other one says.
-                drop(self.act_in_transfer(&transfer, "terminate", None).await);
+            if let Some(begun) = row.of.clone() {
+                self.say_where_from(&entry.id, &begun);
+                self.stop_transfer(&mut row).await?;
+                self.leave(&entry.id, &begun, &mut row).await?;
             }
-            self.leave(&entry.id, &who, &mut row).await?;
             self.import_rows().forget(&entry.id, entry.revision).await?;
         }
         Ok(())

@@ -48,18 +48,7 @@ impl Company {
         }
         let node = setup.run().await;
         node.connector.replace(config, identity);
-        let import = Import {
-            name: "stations".into(),
-            participant: "p".into(),
-            dataset: SET.into(),
-            purpose: iri(ADVICE),
-            types: vec![iri(STATION)],
-            ids: Vec::new(),
-            every: 1,
-            origin: None,
-            strategy: Strategy::Automatic,
-        };
-        node.connector.set_imports(vec![import], Arc::new(Lists));
+        node.connector.set_imports(vec![stations()], Arc::new(Lists));
         let import = tokio::spawn(node.connector.clone().import());
         let workers = node.hub.start();
         Self { node, import, workers }
@@ -101,6 +90,20 @@ impl Company {
         let hub = &self.node.hub;
         hub.journal().flush_all().await.expect("written");
         hub.journal().export(0, 1000).await.expect("exported").join("\n")
+    }
+}
+
+fn stations() -> Import {
+    Import {
+        name: "stations".into(),
+        participant: "p".into(),
+        dataset: SET.into(),
+        purpose: iri(ADVICE),
+        types: vec![iri(STATION)],
+        ids: Vec::new(),
+        every: 1,
+        origin: None,
+        strategy: Strategy::Automatic,
     }
 }
 
@@ -304,5 +307,47 @@ async fn a_restart_goes_on_under_the_same_agreement() {
     assert!(eventually(async || seller.times("/data/0") > pulls).await, "it goes on");
     assert_eq!((seller.times("/negotiations/request"), seller.times("/transfers/request")), (1, 1));
     company.holds(&["one", "three", "two"]).await;
+    company.close().await;
+}
+
+const METER: &str = "https://w3id.org/example/Meter";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_a_person_needs_a_person_and_her_word() {
+    let meter = |name: &str, owner: Option<&str>| {
+        let mut out = json!({"id": format!("urn:ngsi-ld:Meter:{name}"), "type": [METER], "https://w3id.org/example/power": [{"type": "Property", "value": 7}]});
+        if let Some(owner) = owner {
+            out["https://w3id.org/example/ownedBy"] = json!([{"type": "Relationship", "object": owner}]);
+        }
+        out
+    };
+    let page = vec![meter("hers", Some("https://anna.example/#me")), meter("nobodys", None), station("one", 1)];
+    let seller = Seller::open(vec![offer(&json!({}))], vec![Page::List(page)]).await;
+    let company = Company::of(&seller, false).await;
+    let mut governance = company.node.hub.governance().as_ref().clone();
+    governance.bindings.push(waybill_gate::BindRule {
+        types: vec![iri(METER)],
+        by: waybill_gate::BindBy::Attribute(iri("https://w3id.org/example/ownedBy")),
+        all: false,
+        evidence: "urn:route:meters".into(),
+    });
+    company.node.hub.govern(governance, &TenantId::main(), Vec::new()).await.expect("governed");
+    let both = Import { types: vec![iri(STATION), iri(METER)], ..stations() };
+    company.node.connector.set_imports(vec![both], Arc::new(Lists));
+    company.holds(&["hers", "one"]).await;
+    assert!(company.journal().await.contains("personal-without-subject"));
+    // The agreement is between organisations: what is about her is for the company to see when she says so.
+    assert_eq!(company.seen(&party("c", ADVICE)).await, ["one"]);
+    company.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_taken_out_takes_along_what_it_brought() {
+    let seller = Seller::open(vec![offer(&json!({}))], two_pages()).await;
+    let company = Company::of(&seller, false).await;
+    company.holds(&["one", "three", "two"]).await;
+    company.node.connector.set_imports(Vec::new(), Arc::new(Lists));
+    company.holds(&[]).await;
+    assert!(eventually(async || seller.times("/termination") == 1).await, "the provider is told");
     company.close().await;
 }
