@@ -172,12 +172,13 @@ impl Hub {
     ///
     /// # Errors
     /// The store's.
+    #[allow(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general enough over the reader's lifetime")]
     pub async fn heartbeat_for(&self, party: &PartyId) -> Result<Option<String>, Problem> {
         let told = self.governance().agreements.iter().any(|a| a.hub.is_some() && a.recipient.as_ref() == Some(party));
         if told {
             return Ok(None);
         }
-        let epoch = self.inner.store.read(|r| r.epoch()).await?;
+        let epoch = self.inner.store.read(|r: &waybill_store::Reader<'_>| r.epoch()).await?;
         Ok(Some(Heartbeat::new(self.did(), party.clone(), epoch, self.inner.clock.now()).sign(self.keys().active())))
     }
 

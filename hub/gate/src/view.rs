@@ -299,7 +299,7 @@ impl Eyes<'_> {
         if let Some(hash) = span.envelope {
             return match self.decide_inbound(hash)? {
                 Decided::Open(_, right) => self.decide_imported(doc, span, right),
-                closed => Ok(closed),
+                closed @ Decided::Closed(..) => Ok(closed),
             };
         }
         if self.kind == Kind::Operator {
@@ -447,7 +447,7 @@ impl Eyes<'_> {
         }
         Ok(match self.decide_personal(doc, span, name)? {
             Decided::Open(text, _) => Decided::Open(text, right),
-            closed => closed,
+            closed @ Decided::Closed(..) => closed,
         })
     }
 }

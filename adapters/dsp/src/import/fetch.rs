@@ -82,7 +82,7 @@ impl<'a> Pages<'a> {
         let mut url = access.endpoint.clone();
         // Where the interface is known, larger pages are asked for than it gives by itself.
         if url.contains("/ngsi-ld/v1/entities") && !url.contains("limit=") {
-            url.push_str(&format!("{}limit={AT_ONCE}", if url.contains('?') { '&' } else { '?' }));
+            url = with(&url, "limit", &AT_ONCE.to_string());
         }
         Ok(Self { connector, import, who, token: &access.token, reader, url: Some(url), visited: HashSet::new(), bytes: 0 })
     }
@@ -140,6 +140,11 @@ fn linked(link: &str, rel: &str) -> Option<String> {
     })
 }
 
+/// `url` with one parameter more.
+fn with(url: &str, name: &str, value: &str) -> String {
+    format!("{url}{}{name}={}", if url.contains('?') { '&' } else { '?' }, encode_component(value))
+}
+
 impl Connector {
     async fn with_token(&self, request: OutRequest, token: &str) -> Result<InResponse, Fault> {
         let request = request.deadline(DEADLINE).auth(Auth::Bearer(Arc::from(token))).template("dsp import");
@@ -175,9 +180,9 @@ impl Connector {
 
     /// What is to be deleted, behind the cursor `since`.
     pub(super) async fn listed(&self, url: &str, token: &str, since: Option<&str>) -> Result<Listed, Fault> {
-        let mut asked = format!("{url}{}limit={LISTED}", if url.contains('?') { '&' } else { '?' });
+        let mut asked = with(url, "limit", &LISTED.to_string());
         if let Some(since) = since {
-            asked.push_str(&format!("&since={}", encode_component(since)));
+            asked = with(&asked, "since", since);
         }
         let answer = self.with_token(OutRequest::get(asked).max_response(PAGE), token).await?;
         let said: Value = answer.json().map_err(|e| failed(&e.to_string()))?;

@@ -53,7 +53,7 @@ pub struct Seller {
     pub base: String,
     pub state: Arc<Mutex<State>>,
     client: Client,
-    _server: Arc<Mutex<Option<ServerHandle>>>,
+    server: Arc<Mutex<Option<ServerHandle>>>,
 }
 
 /// An offer to use for advice, with `more` in its permission.
@@ -86,7 +86,7 @@ impl Seller {
     pub async fn open(offers: Vec<Value>, pages: Vec<Page>) -> Self {
         let at = free();
         let state = Arc::new(Mutex::new(State { offers, pages, token: "token-1".into(), expires: 3600, acknowledges: 204, ..State::default() }));
-        let this = Self { base: format!("http://{at}"), state, client: client(&Clock::system()), _server: Arc::default() };
+        let this = Self { base: format!("http://{at}"), state, client: client(&Clock::system()), server: Arc::default() };
         let options = RouteOptions { own_auth: true, ..RouteOptions::default() };
         let mut router = Router::new();
         for method in [Method::GET, Method::POST] {
@@ -97,7 +97,7 @@ impl Seller {
             });
         }
         let server = serve(ServerConfig::new(at), router, Authenticator::closed(), Clock::system()).await.expect("served");
-        *this._server.lock().expect("lock") = Some(server);
+        *this.server.lock().expect("lock") = Some(server);
         this
     }
 
