@@ -10,6 +10,7 @@ mod it {
     mod edc_client;
     mod java;
     mod clock;
+    mod cut;
     mod pods;
     mod program;
     mod readme;

@@ -92,6 +92,8 @@ pub(super) const DATASPACE: &[Code] = &[
     code("nobody-left", "Nobody whose data it is agrees any more",
         "The transfer rests. When somebody agrees to this recipient and purpose again, it starts with a fresh token."),
     code("agreement-over", "The agreement is over", "Its time has passed, it was ended, or the dataset is not offered to this participant or for this purpose any more."),
+    code("acknowledgement-unverifiable", "A signed answer of a participant without a hub",
+        "That something was deleted is taken from a participant whose keys are known: give its [[participant]] `hub`, the base URL of its hub."),
     code("token-over", "A token that renews nothing any more", "It is expired, or its transfer was suspended, ended or started anew since."),
     code("offered-by-configuration", "Offers are made by configuration",
         "Assets, policies and contract definitions are shown by the management interface and made by [[offer]] tables in the city's file."),

@@ -71,6 +71,11 @@ pub fn routes(connector: &Connector) -> Router {
         async move { Ok(this.answer_deletions(&request).await) }
     });
     let this = connector.clone();
+    router = router.route_with(Method::POST, "/dsp/deletions/{pid}", RouteOptions { max_body: Some(64 * 1024), own_auth: true, always: false }, move |request| {
+        let this = this.clone();
+        async move { Ok(this.take_deletions_answer(&request).await) }
+    });
+    let this = connector.clone();
     router.route_with(Method::GET, "/.well-known/dspace-version", RouteOptions { own_auth: true, ..RouteOptions::default() }, move |_| {
         let versions = this.versions();
         async move { Ok(Response::json(200, &versions)) }
@@ -104,22 +109,43 @@ impl Connector {
     /// expired, also while the transfer rests or is over: that something is to be deleted is no secret from who has it.
     async fn answer_deletions(&self, request: &Request) -> Response {
         let answer = async {
-            let token = request.header(header::AUTHORIZATION).map(|t| t.strip_prefix("Bearer ").unwrap_or(t).trim()).unwrap_or_default();
-            let scope = self.scope_by_token(token, request.param("pid")).await?.ok_or_else(Fault::missing)?;
+            let scope = self.scope_by_token(bearer(request), request.param("pid")).await?.ok_or_else(Fault::missing)?;
             let limit = match request.query.get("limit") {
                 None => PAGE,
                 Some(text) => text.parse().map_err(|_| Fault::bad("limit", "it must be a whole number"))?,
             };
+            let heartbeat = match &scope.recipient {
+                Some(party) => self.hub().heartbeat_for(party).await?,
+                None => None,
+            };
             let gone = self.hub().gone(&scope, request.query.get("since"), limit.clamp(1, 1000)).await?;
             let list: Vec<Value> = gone.get().iter().map(|g| json!({"id": g.id, "deletedAt": g.gone_at, "cursor": g.cursor})).collect();
-            let mut body = json!({"deletions": list});
-            // Whoever has carried out a list that ends here knows of all that is to be known.
-            if gone.get().len() < limit.clamp(1, 1000)
-                && let Some(party) = &scope.recipient
-            {
-                body["heartbeat"] = self.hub().heartbeat_for(party).await?.into();
+            let mut page = json!({"deletions": list});
+            if list.len() == limit.clamp(1, 1000) {
+                // For `since`: there may be more.
+                page["next"] = list[list.len() - 1]["cursor"].clone();
+            } else {
+                // Whoever has carried out a list that ends here knows of all that was withdrawn before it was looked for.
+                page["heartbeat"] = heartbeat.into();
             }
-            Ok(Response::json(200, &body).with(header::CACHE_CONTROL, "no-store"))
+            Ok(Response::json(200, &page).with(header::CACHE_CONTROL, "no-store"))
+        };
+        answer.await.unwrap_or_else(|fault: Fault| fault.answer(ErrorKind::Transfer, ("", "")))
+    }
+
+    /// The consumer's signed answer that it deleted what it was told of: an [`waybill_consent::Acknowledgement`] as a compact JWS, whose event is
+    /// the cursor of the last entry that it carried out. It can only be verified of a participant whose hub is configured.
+    async fn take_deletions_answer(&self, request: &Request) -> Response {
+        let answer = async {
+            let pid = request.param("pid");
+            let scope = self.scope_by_token(bearer(request), pid).await?.ok_or_else(Fault::missing)?;
+            let participant = self.transfer(pid).await?.map(|t| t.talk.participant).unwrap_or_default();
+            let hub = self.config().participant(&participant).and_then(|who| who.hub.clone());
+            let unverifiable = "the answer cannot be verified: the operator here has to configure the participant's `hub`, where its keys are";
+            let hub = hub.ok_or_else(|| Fault::new(403, "acknowledgement-unverifiable", "", unverifiable))?;
+            let text = std::str::from_utf8(&request.body).map_err(|_| Fault::bad("", "the body is not a compact JWS"))?.trim();
+            self.hub().take_deletion_answer(&scope, &hub, text).await?;
+            Ok(Response::empty(202))
         };
         answer.await.unwrap_or_else(|fault: Fault| fault.answer(ErrorKind::Transfer, ("", "")))
     }
@@ -261,6 +287,11 @@ impl Connector {
             tokio::time::sleep(SETTLE).await;
         }
     }
+}
+
+/// The token that a request shows.
+fn bearer(request: &Request) -> &str {
+    request.header(header::AUTHORIZATION).map(|t| t.strip_prefix("Bearer ").unwrap_or(t).trim()).unwrap_or_default()
 }
 
 /// What an error to a first message can name: the sender's identifier is in the body, which may be anything.

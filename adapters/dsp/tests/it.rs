@@ -1,5 +1,7 @@
 //! The connector: its tables, its messages, whole processes over sockets, and what its data plane opens and closes.
 
+#[path = "it/answers.rs"]
+mod answers;
 #[path = "it/bad.rs"]
 mod bad;
 #[path = "it/deals.rs"]

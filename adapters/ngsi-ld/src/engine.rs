@@ -6,6 +6,7 @@ use crate::sink::NOTIFY;
 use waybill_context::Contexts;
 use waybill_exchange::{Change, Follower, Hub, NewFollower};
 use waybill_gate::{Page, Released};
+use waybill_http::AsLongAs;
 use waybill_model::{Clock, DateTime, Iri, Problem, Scope};
 use waybill_query::EntityQuery;
 
@@ -26,10 +27,17 @@ impl Engine {
     }
 }
 
-fn answer(page: &Released<Page>) -> Answer {
+fn answer(hub: &Hub, page: &Released<Page>) -> Answer {
     let docs = page.get().entities.clone();
-    let total = page.get().total.unwrap_or(docs.len() as u64);
-    Answer { docs, total, personal: page.receipt().personal, manifest: page.receipt().manifest.clone() }
+    let (total, receipt) = (page.get().total.unwrap_or(docs.len() as u64), page.receipt());
+    let as_long_as = receipt.standing.clone().map(|standing| {
+        let gate = hub.gate().clone();
+        AsLongAs::new(move || {
+            let (gate, standing) = (gate.clone(), standing.clone());
+            async move { gate.stands(&standing).await }
+        })
+    });
+    Answer { docs, total, personal: receipt.personal, manifest: receipt.manifest.clone(), as_long_as }
 }
 
 fn stored(follower: Follower) -> StoredSubscription {
@@ -68,11 +76,11 @@ impl NgsiHub for Engine {
     }
 
     fn retrieve<'a>(&'a self, scope: &'a Scope, id: &'a Iri, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>> {
-        Box::pin(async move { Ok(answer(&self.hub.retrieve(scope, id, move |name| keep(name)).await?)) })
+        Box::pin(async move { Ok(answer(&self.hub, &self.hub.retrieve(scope, id, move |name| keep(name)).await?)) })
     }
 
     fn query<'a>(&'a self, scope: &'a Scope, query: EntityQuery, keep: Keep) -> BoxFuture<'a, Result<Answer, Problem>> {
-        Box::pin(async move { Ok(answer(&self.hub.query(scope, query, move |name| keep(name)).await?)) })
+        Box::pin(async move { Ok(answer(&self.hub, &self.hub.query(scope, query, move |name| keep(name)).await?)) })
     }
 
     fn modify<'a>(&'a self, scope: &'a Scope, id: &'a Iri, change: ChangeFn) -> BoxFuture<'a, Result<Report, Problem>> {

@@ -110,6 +110,7 @@ impl Hub {
                         answers: Vec::new(),
                         signed: Vec::new(),
                         done_at: None,
+                        licences: BTreeSet::new(),
                     });
                 }
             }

@@ -62,6 +62,10 @@ pub struct HolderProgress {
     pub signed: Vec<String>,
     /// When it was done.
     pub done_at: Option<DateTime>,
+    /// The licences under which it asked and was given copies, as long as it has not answered under them that those are deleted. Empty where
+    /// it was given something in another way, too: then no such answer bounds it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub licences: BTreeSet<Iri>,
 }
 
 /// How far a holder is.
@@ -144,6 +148,7 @@ impl Hub {
             answers: Vec::new(),
             signed: Vec::new(),
             done_at: None,
+            licences: BTreeSet::new(),
         };
         if let Some(hub) = hub {
             let token = EventToken::new(self.did(), did_of(&hub), epoch, EventKind::Withdrawn(event), now);
@@ -160,15 +165,10 @@ impl Hub {
             }
         }
         // Who only ever asked, and has no hub, was given copies that nobody can call back. A release that comes between makes it look anew.
-        let mut asked = false;
-        for envelope in &event.envelopes {
-            let at = key(&[&envelope.to_string(), party.as_str()]);
-            let row = r.doc(HOLDER, &at)?;
-            asked |= row.is_some();
-            batch.expect_doc(HOLDER, &at, row.map(|doc| doc.revision));
-        }
-        if !any && asked {
-            withdrawal.holders.push(holder(None, None, None, Progress::Unbounded));
+        let asked = asked_for(r, batch, &event.envelopes, party)?;
+        if !any && !asked.is_empty() {
+            let licences = if asked.contains(&None) { BTreeSet::new() } else { asked.into_iter().flatten().collect() };
+            withdrawal.holders.push(HolderProgress { licences, ..holder(None, None, None, Progress::Unbounded) });
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Hub {
     }
 
     /// Puts a withdrawal back with what is new, if nobody else did meanwhile, and tells upstream and her.
-    fn come_further(&self, batch: &mut Batch, withdrawal: &mut Withdrawal, revision: u64, now: DateTime) {
+    pub(crate) fn come_further(&self, batch: &mut Batch, withdrawal: &mut Withdrawal, revision: u64, now: DateTime) {
         batch.expect_doc(WITHDRAWAL, withdrawal.id.as_str(), Some(revision));
         self.put_withdrawal(batch, withdrawal, now);
         self.answer_upstream(batch, withdrawal, now);
@@ -369,8 +369,27 @@ pub(crate) fn holding(r: &Reader<'_>, batch: &mut Batch, tenant: &TenantId, enve
     Ok(out)
 }
 
+/// Under which licences `party` was given something under one of `envelopes` when it asked; nothing among them stands for any other way.
+/// `batch` then only commits if no release came between.
+fn asked_for(r: &Reader<'_>, batch: &mut Batch, envelopes: &[EnvelopeHash], party: &PartyId) -> Result<BTreeSet<Option<Iri>>, StoreError> {
+    let read = |r: &Reader<'_>, envelopes: &[EnvelopeHash], party: &PartyId| {
+        let mut rows = Vec::new();
+        for envelope in envelopes {
+            let plain = key(&[&envelope.to_string(), party.as_str()]);
+            rows.extend(r.doc(HOLDER, &plain)?.map(|doc| (doc.key, doc.revision)));
+            each_doc(r, HOLDER, &format!("{plain}{SEP}"), |doc| rows.push((doc.key, doc.revision)))?;
+        }
+        Ok::<_, StoreError>(rows)
+    };
+    let found = read(r, envelopes, party)?;
+    let out = found.iter().map(|(at, _)| at.split(SEP).nth(2).and_then(|id| Iri::new(id).ok())).collect();
+    let (envelopes, party) = (envelopes.to_vec(), party.clone());
+    batch.check(move |r| if read(r, &envelopes, &party)? == found { Ok(()) } else { Err(StoreError::conflict("holder")) });
+    Ok(out)
+}
+
 /// The withdrawals that events or envelopes belong to, each with the revision it was read at.
-fn withdrawals_of(r: &Reader<'_>, parts: &[String]) -> Result<Vec<(Withdrawal, u64)>, StoreError> {
+pub(crate) fn withdrawals_of(r: &Reader<'_>, parts: &[String]) -> Result<Vec<(Withdrawal, u64)>, StoreError> {
     let mut ids = BTreeSet::new();
     for part in parts {
         each_doc(r, PART_OF, &format!("{part}{SEP}"), |doc| ids.extend(doc.key.split(SEP).nth(1).map(str::to_owned)))?;

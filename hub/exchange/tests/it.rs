@@ -1,5 +1,6 @@
 //! The engine on one hub: who sees what, what is told to whom, and what becomes of it when she takes it back.
 
+mod answered;
 mod erase;
 mod followers;
 mod governed;

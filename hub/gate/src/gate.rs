@@ -6,7 +6,7 @@ use crate::pairwise::PairKeys;
 use crate::parcel::{Deleted, Gone, Parcel};
 use crate::reason::Tally;
 use crate::released::{Receipt, Released};
-use crate::standing;
+use crate::standing::Standing;
 use crate::tagging::Tagger;
 use crate::view::View;
 use crate::visible::VisibleDoc;
@@ -20,7 +20,7 @@ use waybill_store::{Batch, Store};
 
 /// Documents of manifests. Key: the hexadecimal SHA-256 of the compact JWS.
 pub const MANIFEST: &str = "manifest";
-/// Documents of holders: who got what under an envelope. Key: envelope, recipient.
+/// Documents of holders: who got what under an envelope. Key: envelope, recipient, and the licence when it was given under one.
 pub const HOLDER: &str = "holder";
 /// How long a manifest can be fetched, in seconds.
 const MANIFEST_KEPT: i64 = 30 * 86_400;
@@ -131,6 +131,21 @@ impl Gate {
         Ok(Released::new(gone, receipt))
     }
 
+    /// Whether what a release stands on still does, so that the rest of it may be sent. That it does not is on record.
+    pub async fn stands(&self, standing: &Arc<Standing>) -> bool {
+        let (asked, now) = (standing.clone(), self.0.clock.now());
+        let holds = self.0.store.read(move |r| asked.holds(r, now)).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an answer is cut off: whether what it stands on still does cannot be read");
+            false
+        });
+        if !holds {
+            let scope = standing.scope();
+            let what = Count { kind: Kind::Refusal, tenant: scope.tenant.clone(), recipient: scope.recipient.clone(), purpose: scope.purpose.clone(), subject: None, reason: "cut-off".into() };
+            self.0.journal.coalesce(what, now, 1);
+        }
+        holds
+    }
+
     /// Records that nothing was released, and why.
     ///
     /// # Errors
@@ -142,7 +157,8 @@ impl Gate {
     async fn tag_and_record(&self, view: &View, docs: Vec<VisibleDoc>, tally: Tally, kind: Kind, query: &str, mut batch: Batch) -> Result<(Vec<EntityDoc>, Receipt), Problem> {
         let personal = tally.matched_personal > 0 || docs.iter().any(VisibleDoc::is_personal);
         let recipient = view.scope().recipient.clone();
-        standing::still(&mut batch, &view.scope().tenant, &docs);
+        let standing = Arc::new(Standing::of(view.scope(), &docs));
+        standing.guard(&mut batch);
         if !personal {
             if !batch.is_empty() {
                 self.0.store.commit(batch).await?;
@@ -171,7 +187,8 @@ impl Gate {
         });
         if let Some(recipient) = &recipient {
             for envelope in &tagged.envelopes {
-                let key = format!("{envelope}\u{1f}{recipient}");
+                let licence = view.scope().agreement.as_ref().filter(|_| view.is_licensed());
+                let key = licence.map_or_else(|| format!("{envelope}\u{1f}{recipient}"), |id| format!("{envelope}\u{1f}{recipient}\u{1f}{id}"));
                 batch.put_doc(HOLDER, &key, view.now().to_string().into_bytes(), None);
             }
         }
@@ -187,7 +204,7 @@ impl Gate {
         self.0.journal.append(&mut batch, record);
         self.0.store.commit(batch).await?;
         self.count_closed(view, &tally);
-        let receipt = Receipt { personal: true, envelopes: tagged.envelopes, manifest, epoch: tagged.epoch, recipient };
+        let receipt = Receipt { personal: true, envelopes: tagged.envelopes, manifest, epoch: tagged.epoch, recipient, standing: Some(standing) };
         Ok((tagged.entities, receipt))
     }
 

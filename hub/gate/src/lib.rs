@@ -30,6 +30,7 @@ pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, S
 pub use licence::{LICENCE, Licence};
 pub use onward::{JOINT_OF, Joint, ONWARD, key as onward_key};
 pub use pairwise::PairKeys;
+pub use standing::Standing;
 pub use parcel::{Deleted, Gone, Parcel};
 pub use reason::{Reason, Tally};
 pub use released::{Receipt, Released};

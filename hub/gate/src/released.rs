@@ -1,5 +1,7 @@
 //! The seal: a value that went through the gate.
 
+use crate::standing::Standing;
+use std::sync::Arc;
 use waybill_model::{EnvelopeHash, Iri};
 
 /// A value that the gate released. Only [`crate::Gate`] can make one, and it does so only with a decision on record: adapters take
@@ -23,6 +25,8 @@ pub struct Receipt {
     pub epoch: u64,
     /// To whom.
     pub recipient: Option<Iri>,
+    /// What it stands on, where personal data is in it: asked again while it is sent.
+    pub standing: Option<Arc<Standing>>,
 }
 
 impl<T> Released<T> {

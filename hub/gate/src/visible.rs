@@ -73,6 +73,18 @@ impl VisibleDoc {
     pub fn is_personal(&self) -> bool {
         self.personal
     }
+    /// The envelopes under which what is personal in it leaves: of grants, or of those that it came under.
+    pub fn envelopes(&self) -> BTreeSet<EnvelopeHash> {
+        let mut out = BTreeSet::new();
+        for right in self.rights.iter().chain(&self.projected) {
+            match right {
+                Right::Operator | Right::Open => {}
+                Right::Grants(grants) => out.extend(grants.iter().filter_map(|grant| grant.envelope)),
+                Right::Inbound(came) | Right::Onward(came) => drop(out.insert(came.hash)),
+            }
+        }
+        out
+    }
     /// Notes in `tally` that it is counted in an answer without being shown.
     pub fn count(&self, tally: &mut Tally) {
         let subjects: BTreeSet<&Iri> = self.rights.iter().flat_map(Right::subjects).collect();

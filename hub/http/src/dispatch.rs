@@ -1,5 +1,6 @@
 //! From the head of a request to its answer: limits, caller, route, handler, and the finish every answer gets.
 
+use crate::as_long_as::{PIECE, in_pieces};
 use crate::auth::{Authenticator, CallFacts, Caller};
 use crate::fault;
 use crate::forwarded::{Forwarding, Origin};
@@ -286,7 +287,7 @@ fn not_modified(wishes: &Wishes, response: &mut Response) {
 }
 
 fn finish(response: Response, head_only: bool, secure: bool, permit: Option<OwnedSemaphorePermit>) -> hyper::Response<SendBody> {
-    let Response { status, mut headers, mut body, personal } = response;
+    let Response { status, mut headers, mut body, personal, as_long_as } = response;
     if personal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -310,6 +311,14 @@ fn finish(response: Response, head_only: bool, secure: bool, permit: Option<Owne
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         }
         body = Body::Empty;
+    }
+    if let Body::Full(bytes) = &body
+        && bytes.len() > PIECE
+        && !as_long_as.is_empty()
+        && !fault::off("http-as-long-as")
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        body = in_pieces(bytes.clone(), as_long_as);
     }
     let mut sent = hyper::Response::new(SendBody::new(body, permit));
     *sent.status_mut() = status;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::result_large_err, reason = "a Problem is made once for a request that fails; boxing it would burden every signature")]
 
+mod as_long_as;
 mod auth;
 mod cidr;
 mod client;
@@ -25,6 +26,7 @@ mod stall;
 pub mod strict;
 mod tls;
 
+pub use as_long_as::AsLongAs;
 pub use auth::{
     Authenticator, Caller, Claims, Credential, DpopError, IssuerConfig, Proof, ProofExpectation, Registration, ReplayCache, ReplayError, ResolveToken,
     Resolved, Role, StaticToken, Tenants, TokenError, TokenVerifier, VerifiedToken, VerifierConfig, WebIds, verify_proof,

@@ -1,5 +1,6 @@
 //! An answer: status, headers, body, and whether it holds personal data.
 
+use crate::as_long_as::AsLongAs;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::BoxStream;
@@ -46,6 +47,8 @@ pub struct Response {
     pub body: Body,
     /// Whether the body holds personal data: it is then sent with `Cache-Control: no-store`.
     pub personal: bool,
+    /// Under which conditions the rest of it may still be sent, once it has begun.
+    pub as_long_as: Vec<AsLongAs>,
 }
 
 impl Response {
@@ -101,6 +104,12 @@ impl Response {
     #[must_use]
     pub fn personal(mut self) -> Self {
         self.personal = true;
+        self
+    }
+    /// The same, sent on only as long as `conditions` hold. They are asked for a body at hand that is longer than one piece.
+    #[must_use]
+    pub fn as_long_as(mut self, conditions: impl IntoIterator<Item = AsLongAs>) -> Self {
+        self.as_long_as.extend(conditions);
         self
     }
     /// The same with an entity tag (with its quotes); `If-None-Match` is then honoured for `GET` and `HEAD`.

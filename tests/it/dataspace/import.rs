@@ -40,8 +40,9 @@ fn a_companys_hub_holds_what_people_agreed_to_and_gives_it_up_with_them() {
     let (at_a, at_b) = (format!("http://{a}"), format!("http://{b}"));
     let offer = "[[offer]]\nname = \"meters\"\ndataset = \"urn:dataset:meters\"\nroute = \"meters\"\npurposes = [\"EnergyAdvice\"]\n";
     let (there, here) = ("company-at-city-0123456789", "city-at-company-0123456789");
-    let city = Town::start_at(a, &at_a, &(space("city", "company", COMPANY, &at_b, there, here) + offer));
-    let ours = space("company", "city", "https://city-a.example/#city", &at_a, here, there) + &format!("hub = \"{at_a}\"\n");
+    let hub = |at: &str| format!("hub = \"{at}\"\n");
+    let city = Town::start_at(a, &at_a, &(space("city", "company", COMPANY, &at_b, there, here) + &hub(&at_b) + offer));
+    let ours = space("company", "city", "https://city-a.example/#city", &at_a, here, there) + &hub(&at_a);
     let company = Town::start_as(COMPANY, b, &at_b, &(ours + &import("meters") + CALLERS));
     let (anna, ben) = (household(&city, "anna"), household(&city, "ben"));
 
@@ -65,6 +66,9 @@ fn a_companys_hub_holds_what_people_agreed_to_and_gives_it_up_with_them() {
     ask(&city, "POST", &format!("/waybill/v1/consents/{anna}/withdraw"), &Value::Null);
     once("one meter is left", &company, || Some(listed(&company, OPERATOR, "SmartMeter")).filter(|all| all.len() == 1));
     assert_eq!(ask(&company, "GET", "/waybill/v1/imports", &Value::Null)[0]["agreement"], agreement);
+    // It says so to the city, signed, and the withdrawal is done.
+    let done = |town: &Town| ask(town, "GET", "/waybill/v1/withdrawals", &Value::Null).to_string().contains("\"progress\":\"done\"");
+    once("the city knows that it is done", &company, || done(&city).then_some(()));
     let negotiations = ask(&company, "POST", "/management/v3/contractnegotiations/request", &json!({}));
     assert_eq!(negotiations.as_array().map(Vec::len), Some(1), "{negotiations}");
 

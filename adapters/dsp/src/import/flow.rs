@@ -16,6 +16,8 @@ use waybill_model::{EnvelopeHash, Iri};
 const AHEAD: i64 = 60;
 /// How many seconds lie between two looks at what is to be deleted.
 const LOOK: i64 = 10;
+/// For how many seconds an import counts as one that hears what is to be deleted.
+const HEARD: i64 = 30;
 /// What came from a provider that cannot be reached for so long, in seconds, closes; or for ten pulls where that is longer.
 const UNHEARD: i64 = 600;
 /// Entities of one delivery to the inbox.
@@ -59,7 +61,9 @@ impl Connector {
         if !self.hub().is_settled(&connection(&import.name)).await? {
             return Ok(false);
         }
-        if let Some(heartbeat) = heartbeat.filter(|_| who.hub.is_some()) {
+        if let Some(heartbeat) = heartbeat
+            && self.all_heard(import, who).await?
+        {
             // One that is older than what came another way says nothing new.
             match self.hub().take_heartbeat(&heartbeat).await {
                 Err(problem) if problem.code != "statement-old" => return Err(problem.into()),
@@ -75,6 +79,16 @@ impl Connector {
             row.acknowledged = Some(since.clone());
         }
         Ok(true)
+    }
+
+    /// Whether what else comes from the same hub is as fresh: its heartbeat speaks for all of it, and an import that does not hear what to
+    /// delete must not be kept open by one that does.
+    async fn all_heard(&self, import: &Import, who: &Participant) -> Result<bool, Fault> {
+        let Some(hub) = &who.hub else { return Ok(false) };
+        let since = self.now().plus_seconds(-HEARD);
+        let rows = self.import_rows().list::<Imported>(1000, None).await?;
+        let others = rows.iter().filter(|e| e.id != import.name && e.state.of.as_ref().is_some_and(|of| of.hub.as_ref() == Some(hub)));
+        Ok(others.map(|e| &e.state).all(|row| row.closed || row.agreement.is_none() || row.heard_at.is_some_and(|at| at >= since)))
     }
 
     /// Pulls all pages. What the provider lists no more goes; after a page that is not taken, nothing is said of what did not come.

@@ -11,17 +11,17 @@ use waybill_model::Clock;
 
 const OPEN: &str = "urn:dataset:stations";
 const OTHER: &str = "urn:dataset:other-stations";
-const METERS: &str = "urn:dataset:meters";
+pub const METERS: &str = "urn:dataset:meters";
 
 /// A provider with open and personal data and a consumer, on one clock that a test may move.
-struct Both {
-    p: Node,
-    c: Node,
-    clock: Clock,
+pub struct Both {
+    pub p: Node,
+    pub c: Node,
+    pub clock: Clock,
 }
 
 impl Both {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (p, c, clock) = (free(), free(), Clock::system());
         let meters = Offering { types: vec![iri(METER)], personal: true, purposes: vec![iri(ADVICE)], ..open_offering(METERS) };
         let offers = [open_offering(OPEN), Offering { until: Some(clock.now().plus_seconds(86_400)), ..open_offering(OTHER) }, meters];
@@ -31,7 +31,7 @@ impl Both {
     }
 
     /// An agreement over `dataset`.
-    async fn agreed(&self, dataset: &str) -> String {
+    pub async fn agreed(&self, dataset: &str) -> String {
         let offer = offered(&self.c, &self.p, dataset).await;
         let done = negotiated(&self.c, &self.p.address, offer, Strategy::Automatic).await;
         assert_eq!(done.state, Some(NegotiationState::Finalized), "{:?}", done.talk.failure);
@@ -39,7 +39,7 @@ impl Both {
     }
 
     /// A transfer under `agreement` that has started: the consumer's identifier of it.
-    async fn started(&self, agreement: &str) -> String {
+    pub async fn started(&self, agreement: &str) -> String {
         let id = self.c.connector.request_transfer(&self.c.participant("p"), &self.p.address, agreement, "HttpData-PULL", None).await.expect("begun");
         self.until(&id, TransferState::Started).await;
         id
@@ -65,14 +65,14 @@ impl Both {
         assert!(eventually(there).await, "it does not come to {state:?}: {:?}", self.at_c(id).await);
     }
     /// The property `name` of the address that the consumer was given last.
-    async fn given(&self, id: &str, name: &str) -> String {
+    pub async fn given(&self, id: &str, name: &str) -> String {
         self.at_c(id).await.address.expect("an address").property(name).expect("the property").to_owned()
     }
-    async fn token(&self, id: &str) -> String {
+    pub async fn token(&self, id: &str) -> String {
         self.given(id, "authorization").await
     }
     /// Whom a token opens the hub for; nothing when it does not.
-    async fn opens(&self, token: &str) -> Option<Caller> {
+    pub async fn opens(&self, token: &str) -> Option<Caller> {
         self.p.connector.resolve(token).await.and_then(Result::ok)
     }
     /// A new pair: access and refresh token; the status where there is none.
@@ -86,7 +86,7 @@ impl Both {
         node.connector.act_in_transfer(&own, act, None).await.expect("said");
     }
     /// Puts the provider's configuration in force with a change.
-    fn reconfigured(&self, change: impl FnOnce(&mut waybill_dsp::DspConfig)) {
+    pub fn reconfigured(&self, change: impl FnOnce(&mut waybill_dsp::DspConfig)) {
         let mut config = (*self.p.connector.config()).clone();
         change(&mut config);
         self.p.connector.replace(config, Arc::new(StaticIdentity::new([("c".to_owned(), token("c", "p"))])));

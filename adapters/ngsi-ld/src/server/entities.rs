@@ -172,8 +172,8 @@ pub(super) async fn query(call: Call) -> Result<Response, Problem> {
 
 /// A page of Entities with its headers; `links` when the request can be repeated by its address.
 pub(super) async fn page(call: &Call, shape: &Shape, query: &EntityQuery, answer: &Answer, join: &Join, links: bool) -> Result<Response, Problem> {
-    let body = if join.is_none() { shape.many(&answer.docs) } else { join::body(call, shape, join, &answer.docs, false).await? };
-    let mut response = entity_headers(call, shape, answer, join, Response::bytes(200, shape.media.as_str(), body));
+    let (body, joined) = if join.is_none() { (shape.many(&answer.docs), Vec::new()) } else { join::body(call, shape, join, &answer.docs, false).await? };
+    let mut response = entity_headers(call, shape, answer, join, Response::bytes(200, shape.media.as_str(), body)).as_long_as(joined);
     if query.count {
         response = response.with(COUNT, answer.total.to_string());
     }
@@ -219,6 +219,7 @@ fn entity_headers(call: &Call, shape: &Shape, answer: &Answer, join: &Join, mut 
     if let Some(manifest) = &answer.manifest {
         response = response.with(header::LINK, format!("<{manifest}>; rel=\"https://w3id.org/waybill/ns#manifest\""));
     }
+    response = response.as_long_as(answer.as_long_as.clone());
     // What is joined may be personal where the linking entity is not.
     if answer.personal || !join.is_none() { response.personal() } else { response }
 }
@@ -240,8 +241,8 @@ pub(super) async fn retrieve(call: Call) -> Result<Response, Problem> {
     let answer = call.hub.retrieve(&call.scope, &id, keep(&query.projection)).await?;
     let found = answer.docs.first().filter(|doc| types.as_ref().is_none_or(|t| t.matches(doc)) && query.projection.wants(doc));
     let doc = found.ok_or_else(problem::no_entity)?;
-    let body = if join.is_none() { shape.one(doc) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), true).await? };
-    let response = Response::bytes(200, media.as_str(), body);
+    let (body, joined) = if join.is_none() { (shape.one(doc), Vec::new()) } else { join::body(&call, &shape, &join, std::slice::from_ref(doc), true).await? };
+    let response = Response::bytes(200, media.as_str(), body).as_long_as(joined);
     Ok(entity_headers(&call, &shape, &answer, &join, response))
 }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use waybill_context::Contexts;
+use waybill_http::AsLongAs;
 use waybill_model::{Clock, DateTime, EntityDoc, Iri, Problem, Scope};
 use waybill_query::{EntityQuery, MAX_LIMIT};
 
@@ -25,6 +26,8 @@ pub struct Answer {
     pub personal: bool,
     /// Where the signed manifest of this answer lies.
     pub manifest: Option<String>,
+    /// Under which condition it may be sent on, where it takes long.
+    pub as_long_as: Option<AsLongAs>,
 }
 
 /// What becomes of an Entity.

@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use waybill_context::{ContextPlace, Format};
+use waybill_http::AsLongAs;
 use waybill_model::{AttributeKind, EntityDoc, Iri, Problem, ProblemCode, with_member};
 use waybill_query::{EntityQuery, Projection, Q};
 
@@ -83,14 +85,17 @@ struct Work<'a> {
     call: &'a Call,
     shape: &'a Shape,
     asked: AtomicUsize,
+    /// Under which conditions what was joined may be sent on.
+    as_long_as: Mutex<Vec<AsLongAs>>,
 }
 
-/// The body with linked Entities; `one` for a single Entity, which stays one unless the others stand behind it.
-pub(super) async fn body(call: &Call, shape: &Shape, join: &Join, docs: &[EntityDoc], one: bool) -> Result<Vec<u8>, Problem> {
+/// The body with linked Entities, and under which conditions those may be sent on; `one` for a single Entity, which stays one unless the others
+/// stand behind it.
+pub(super) async fn body(call: &Call, shape: &Shape, join: &Join, docs: &[EntityDoc], one: bool) -> Result<(Vec<u8>, Vec<AsLongAs>), Problem> {
     if shape.media == Media::GeoJson {
         return Err(problem::not_supported("not-offered", "GeoJSON has no place for linked entities").at("join").help("Accept application/json."));
     }
-    let work = Work { call, shape, asked: AtomicUsize::new(0) };
+    let work = Work { call, shape, asked: AtomicUsize::new(0), as_long_as: Mutex::default() };
     let parts = if join.inline {
         let mut parts = Vec::new();
         for doc in docs {
@@ -102,10 +107,11 @@ pub(super) async fn body(call: &Call, shape: &Shape, join: &Join, docs: &[Entity
     } else {
         work.flat(docs, join).await?
     };
-    if let ([part], true) = (parts.as_slice(), one) {
-        return Ok(part.clone().into_bytes());
-    }
-    Ok(format!("[{}]", parts.join(",")).into_bytes())
+    let body = match (parts.as_slice(), one) {
+        ([part], true) => part.clone(),
+        _ => format!("[{}]", parts.join(",")),
+    };
+    Ok((body.into_bytes(), work.as_long_as.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// The targets of an instance, in order.
@@ -127,7 +133,10 @@ impl Work<'_> {
         }
         let Ok(id) = Iri::new(id) else { return Ok(None) };
         match self.call.hub.retrieve(&self.call.scope, &id, keep(projection)).await {
-            Ok(answer) => Ok(answer.docs.into_iter().next().filter(|doc| projection.wants(doc))),
+            Ok(answer) => {
+                self.as_long_as.lock().unwrap_or_else(PoisonError::into_inner).extend(answer.as_long_as);
+                Ok(answer.docs.into_iter().next().filter(|doc| projection.wants(doc)))
+            }
             Err(problem) if problem.status == 404 => Ok(None),
             Err(problem) => Err(problem),
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use waybill_http::{Authenticator, Method, Request, Response, RouteOptions, Router, etag_of, problems};
+use waybill_http::{AsLongAs, Authenticator, Method, Request, Response, RouteOptions, Router, etag_of, problems};
 
 #[tokio::test]
 async fn routes_by_method_and_path() {
@@ -407,5 +407,50 @@ async fn health_is_answered_when_all_places_are_taken() {
     assert_eq!(get(server.addr, "/livez", &[]).await.status, 200);
     let refused = get(server.addr, "/echo/1", &[]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    server.stop().await;
+}
+
+/// Pieces of an answer are 64 KiB.
+const PIECE: usize = 64 * 1024;
+
+#[tokio::test]
+async fn an_answer_is_sent_on_only_as_long_as_it_may_be() {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = asked.clone();
+    let router = Router::new().route(Method::GET, "/{size}/{good}", move |request: Request| {
+        let (size, good): (usize, usize) = (request.param("size").parse().unwrap(), request.param("good").parse().unwrap());
+        counted.store(0, Ordering::SeqCst);
+        let own = counted.clone();
+        let condition = AsLongAs::new(move || {
+            let times = own.fetch_add(1, Ordering::SeqCst) + 1;
+            async move { times <= good }
+        });
+        async move { Ok(Response::bytes(200, "application/octet-stream", vec![b'x'; size]).as_long_as([condition])) }
+    });
+    let server = started(config(), router, Authenticator::closed()).await;
+    // What is sent whole: nothing asked for one piece, once for each further one; cut: the pieces before the refusal.
+    for (size, good, sent, times) in [
+        (PIECE, 0, PIECE, 0),
+        (PIECE + 1, 9, PIECE + 1, 1),
+        (5 * PIECE, 9, 5 * PIECE, 4),
+        (5 * PIECE, 0, PIECE, 1),
+        (5 * PIECE, 2, 3 * PIECE, 3),
+    ] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(format!("GET /{size}/{good} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        // Cut off, the connection may also be reset.
+        let _ = stream.read_to_end(&mut all).await;
+        assert_eq!(asked.load(Ordering::SeqCst), times, "{size} bytes, good {good} times");
+        let head = all.windows(4).position(|w| w == b"\r\n\r\n").map_or(all.len(), |at| at + 4);
+        let (body, text) = (all.len() - head, String::from_utf8_lossy(&all[..head]).to_lowercase());
+        if sent == size {
+            assert_eq!(body, size);
+        } else {
+            // What was not on its way yet when it was cut off does not arrive either.
+            assert!(body <= sent, "{body} of {size} bytes, good {good} times");
+        }
+        assert!(text.is_empty() || text.contains(&format!("content-length: {size}")), "the length is announced, so that what is cut off is seen: {text}");
+    }
     server.stop().await;
 }
