@@ -1,4 +1,4 @@
-//! `[dataspace]`, `[[participant]]`, `[[offer]]`: the hub as connector of a dataspace.
+//! `[dataspace]`, `[[participant]]`, `[[offer]]`, `[[import]]`: the hub as connector of a dataspace.
 
 use super::model::SignIn;
 use super::names::Names;
@@ -33,6 +33,8 @@ pub struct Dataspace {
     pub participants: Vec<Participant>,
     /// What it offers.
     pub offers: Vec<Offer>,
+    /// What it pulls from others.
+    pub imports: Vec<Import>,
     /// The control plane of another make whose data plane this hub is.
     pub control_plane: Option<ControlPlane>,
     /// What a conformance run needs.
@@ -125,6 +127,29 @@ pub struct Offer {
     pub offer_id: Option<String>,
 }
 
+/// A dataset of another connector that is pulled into a route.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// Where the table stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// The participant that provides it, by name.
+    pub participant: (Place, String),
+    /// The dataset's identifier there.
+    pub dataset: String,
+    /// For what.
+    pub purpose: Option<(Place, Iri)>,
+    /// The route.
+    pub route: (Place, String),
+    /// How many seconds lie between two pulls.
+    pub every: u64,
+    /// Where data may lie beside the participant's connector and hub.
+    pub origin: Option<String>,
+    /// Whether a person decides on the negotiation.
+    pub manual: bool,
+}
+
 /// What a conformance run needs beside.
 #[derive(Debug, Clone, Default)]
 pub struct Conformance {
@@ -143,14 +168,18 @@ pub struct Conformance {
 const TOKEN_SECONDS: u64 = 300;
 const GIVE_UP_SECONDS: u64 = 3600;
 const CRAWL_SECONDS: u64 = 600;
+const IMPORT_SECONDS: u64 = 60;
+/// More often, all of a dataset is not pulled.
+const SHORTEST_IMPORT: u64 = 5;
 /// Whoever is asked more often than this is not looked at but pressed.
 const SHORTEST_CRAWL: u64 = 10;
 
 pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspace> {
     let participants: Vec<Participant> = named(root, "participant", participant);
     let offers: Vec<Offer> = named(root, "offer", |t, name| offer(t, name, names));
+    let imports: Vec<Import> = named(root, "import", |t, name| import(t, name, names));
     let Some(t) = root.table("dataspace") else {
-        for place in participants.iter().map(|p| p.place).chain(offers.iter().map(|o| o.place)) {
+        for place in participants.iter().map(|p| p.place).chain(offers.iter().map(|o| o.place)).chain(imports.iter().map(|i| i.place)) {
             root.fault_in("dataspace-missing", place, "there is no [dataspace] table, so nobody would be offered anything");
         }
         return None;
@@ -172,6 +201,7 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         legislation: legislation(&t),
         participants,
         offers,
+        imports,
         control_plane: t.table("control_plane").and_then(control_plane),
         conformance: t.table("conformance").map(conformance),
     };
@@ -246,6 +276,27 @@ fn offer(t: Reader<'_>, name: String, names: &Names<'_>) -> Option<Offer> {
     };
     t.finish();
     Some(out)
+}
+
+fn import(t: Reader<'_>, name: String, names: &Names<'_>) -> Option<Import> {
+    let needed = |key: &'static str, example: &str| t.needed_text(key, example).map(|text| (t.place_of(key), text));
+    let participant = needed("participant", "participant = \"city\"");
+    let dataset = needed("dataset", "dataset = \"urn:dataset:meters\"");
+    needed("purpose", "purpose = \"EnergyAdvice\"");
+    let route = needed("route", "route = \"meters\"");
+    let every = t.seconds("every").unwrap_or(IMPORT_SECONDS);
+    if every < SHORTEST_IMPORT {
+        t.fault_at("every", "bad-value", format!("a dataset is pulled every {SHORTEST_IMPORT} s at most"));
+    }
+    let out = (
+        names.purpose_list(&t, "purpose").into_iter().next(),
+        t.address("origin"),
+        t.choice("strategy", &[("automatic", false), ("manual", true)]).unwrap_or(false),
+    );
+    let place = t.place;
+    t.finish();
+    let (purpose, origin, manual) = out;
+    Some(Import { place, name, participant: participant?, dataset: dataset?.1, purpose, route: route?, every: every.max(SHORTEST_IMPORT), origin, manual })
 }
 
 fn conformance(t: Reader<'_>) -> Conformance {

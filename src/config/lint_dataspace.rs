@@ -4,6 +4,7 @@ use super::dataspace::{Dataspace, IdentityKind};
 use super::finding::{Finding, Findings};
 use super::lint::{broad, list};
 use super::model::Config;
+use super::source::Place;
 use std::collections::BTreeSet;
 use waybill_policy::Purposes;
 
@@ -24,6 +25,57 @@ pub(super) fn check(config: &Config, purposes: &Purposes, findings: &Findings) {
     }
     participants(config, space, findings);
     offers(config, space, purposes, findings);
+    imports(config, space, purposes, findings);
+}
+
+fn imports(config: &Config, space: &Dataspace, purposes: &Purposes, findings: &Findings) {
+    let mut seen = BTreeSet::new();
+    for import in &space.imports {
+        let (place, name) = &import.participant;
+        match space.participants.iter().find(|p| p.name == *name) {
+            None => unknown_participant(space, *place, name, findings),
+            Some(who) if who.url.is_none() => findings.add(
+                Finding::error("import-without-url", *place, format!("import `{}` pulls from participant `{name}`, and nothing says where its connector is", import.name))
+                    .help("Add `url` to the participant."),
+            ),
+            Some(_) => {}
+        }
+        if !seen.insert((name, &import.dataset)) {
+            findings.add(
+                Finding::error("duplicate-import", import.place, format!("the dataset `{}` is imported twice from `{name}`", import.dataset))
+                    .help("Two imports would each take away what the other brings. Import it once, for the purpose that it is used for."),
+            );
+        }
+        broad(import.purpose.as_slice(), purposes, findings);
+        let (place, name) = &import.route;
+        let Some(route) = config.routes.iter().find(|r| r.name == *name) else {
+            unknown_route(config, *place, name, findings);
+            continue;
+        };
+        if route.select.types.is_empty() {
+            findings.add(
+                Finding::error("import-without-types", import.place, format!("the route of import `{}` names no types, so a provider could bring in anything", import.name))
+                    .help("Add `types` to the route's [route.select]."),
+            );
+        }
+        if route.from.is_some() {
+            findings.add(
+                Finding::error("import-into-connection", import.place, format!("route `{name}` has a source already"))
+                    .help("Take out the route's `from`, or make a route of its own for the import."),
+            );
+        }
+    }
+}
+
+fn unknown_participant(space: &Dataspace, place: Place, name: &str, findings: &Findings) {
+    findings.add(
+        Finding::error("unknown-participant", place, format!("there is no participant called `{name}`"))
+            .help(list("Participants", space.participants.iter().map(|p| p.name.as_str()))),
+    );
+}
+
+fn unknown_route(config: &Config, place: Place, name: &str, findings: &Findings) {
+    findings.add(Finding::error("unknown-route", place, format!("there is no route called `{name}`")).help(list("Routes", config.routes.iter().map(|r| r.name.as_str()))));
 }
 
 fn participants(config: &Config, space: &Dataspace, findings: &Findings) {
@@ -65,10 +117,7 @@ fn offers(config: &Config, space: &Dataspace, purposes: &Purposes, findings: &Fi
         }
         for (place, name) in &offer.participants {
             if !space.participants.iter().any(|p| p.name == *name) {
-                findings.add(
-                    Finding::error("unknown-participant", *place, format!("there is no participant called `{name}`"))
-                        .help(list("Participants", space.participants.iter().map(|p| p.name.as_str()))),
-                );
+                unknown_participant(space, *place, name, findings);
             }
         }
         if offer.script.is_some() && space.conformance.is_none() {
@@ -77,9 +126,7 @@ fn offers(config: &Config, space: &Dataspace, purposes: &Purposes, findings: &Fi
         broad(&offer.purposes, purposes, findings);
         let Some((place, name)) = &offer.route else { continue };
         let Some(route) = config.routes.iter().find(|r| r.name == *name) else {
-            findings.add(
-                Finding::error("unknown-route", *place, format!("there is no route called `{name}`")).help(list("Routes", config.routes.iter().map(|r| r.name.as_str()))),
-            );
+            unknown_route(config, *place, name, findings);
             continue;
         };
         if route.personal && offer.purposes.is_empty() {

@@ -30,6 +30,7 @@ pub struct Running {
     workers: Workers,
     tasks: tokio::task::JoinSet<()>,
     connector: Option<waybill_dsp::Connector>,
+    contexts: Contexts,
 }
 
 impl Running {
@@ -64,7 +65,10 @@ impl Running {
         }
         self.server.replace_authenticator(known(authenticator, self.connector.as_ref()));
         match (&self.connector, space) {
-            (Some(connector), Some((settings, identity))) => connector.replace(settings, identity),
+            (Some(connector), Some((settings, identity))) => {
+                connector.replace(settings, identity);
+                dataspace::imports(config, connector, &self.contexts);
+            }
             (None, None) => {}
             _ => tracing::warn!("a [dataspace] that comes or goes needs a restart"),
         }
@@ -105,22 +109,26 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     }
     // The one table of adapters.
     hub.add_sink(Arc::new(NotifySink::new(client.clone(), contexts.clone())));
-    let peers = config.peers.iter().map(|p| PeerConfig { base_url: p.url.trim_end_matches('/').to_owned(), auth: auth(&p.sign_in) }).collect();
-    hub.set_notices(Arc::new(PeerClient::new(client.clone(), peers)));
+    hub.set_notices(Arc::new(PeerClient::new(client.clone(), peers(config))));
     let sources = connect(config, &hub, &client, &contexts, &base_url).await?;
     let engine = Engine::new(hub.clone(), contexts.clone(), config.hub.name.clone().unwrap_or_else(|| "waybill".into()));
     let metrics = Metrics::new();
     let mut router = waybill_ngsi_ld::routes(Arc::new(engine))
         .merge(waybill_ngsi_ld::inbox_routes(hub.clone(), contexts.clone()))
-        .merge(waybill_peer::routes(hub.clone()))
-        .merge(super::office::routes(&hub, &metrics, watched(config, &client, &contexts)));
-    let connector = dataspace::connect(config, &hub, &client, &base_url, verifier(config, &client))?;
+        .merge(waybill_peer::routes(hub.clone()));
+    let connector = dataspace::connect(config, &hub, &client, &contexts, &base_url, verifier(config, &client))?;
     let (solid, watchers) = super::pods::connect(config, &hub, &client, &contexts, &base_url).await?;
     router = router.merge(solid);
     let connector = connector.map(|(connector, routes)| {
         router = std::mem::take(&mut router).merge(routes);
         connector
     });
+    let mut probes = watched(config, &client, &contexts);
+    for (connector, import) in connector.iter().flat_map(|c| config.dataspace.iter().flat_map(|s| &s.imports).map(move |i| (c, i))) {
+        let health = Arc::new(waybill_dsp::ImportHealth::new(connector.clone(), &import.name));
+        probes.push(Probe { name: import.name.clone(), kind: "import".into(), health });
+    }
+    router = router.merge(super::office::routes(&hub, &metrics, probes));
 
     let known = known(authenticator(config, &client), connector.as_ref());
     let server = serve(config, &base_url, router, known, metrics, clock).await?;
@@ -138,8 +146,21 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         tasks.spawn(connector.clone().watch());
         tasks.spawn(connector.clone().register());
         tasks.spawn(connector.clone().crawl());
+        tasks.spawn(connector.clone().import());
     }
-    Ok(Running { hub, base_url, server, workers, tasks, connector })
+    Ok(Running { hub, base_url, server, workers, tasks, connector, contexts })
+}
+
+/// The hubs that this one deals with: its peers, and participants of the dataspace that have one. Of those, what is public is fetched.
+fn peers(config: &Config) -> Vec<PeerConfig> {
+    let own = config.peers.iter().map(|p| PeerConfig { base_url: p.url.trim_end_matches('/').to_owned(), auth: auth(&p.sign_in) });
+    let mut peers: Vec<PeerConfig> = own.collect();
+    for hub in config.dataspace.iter().flat_map(|s| &s.participants).filter_map(|p| p.hub.as_deref()).map(|h| h.trim_end_matches('/')) {
+        if !peers.iter().any(|p| p.base_url == hub) {
+            peers.push(PeerConfig { base_url: hub.to_owned(), auth: Auth::None });
+        }
+    }
+    peers
 }
 
 /// The connections that can be asked how they are.

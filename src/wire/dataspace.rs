@@ -3,22 +3,26 @@
 use crate::config::Config;
 use crate::config::dataspace::{Dataspace, IdentityKind};
 use std::sync::Arc;
-use waybill_dsp::{About, Conformance, Connector, ControlPlane, DspConfig, Identity, Limits, MockIdentity, OAuthIdentity, Offering, Participant, Role, Seed, StaticIdentity, Strategy};
+use waybill_context::Contexts;
+use waybill_dsp::{About, Conformance, Connector, ControlPlane, DspConfig, Identity, Import, Limits, MockIdentity, OAuthIdentity, Offering, Participant, PulledPage, ReadPage, Role, Seed, StaticIdentity, Strategy};
 use waybill_exchange::Hub;
-use waybill_http::{Client, Router, TokenVerifier};
-use waybill_model::{Problem, ProblemCode};
+use waybill_http::{Client, InResponse, Router, TokenVerifier};
+use waybill_model::{DateTime, Problem, ProblemCode};
+use waybill_port::BoxFuture;
 
 /// The connector and its routes; nothing without a `[dataspace]`.
 ///
 /// # Errors
 /// When the configuration would leave the door open.
-pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, verifier: Option<Arc<TokenVerifier>>) -> Result<Option<(Connector, Router)>, Problem> {
+pub fn connect(config: &Config, hub: &Hub, client: &Client, contexts: &Contexts, base_url: &str, verifier: Option<Arc<TokenVerifier>>) -> Result<Option<(Connector, Router)>, Problem> {
     let Some(space) = &config.dataspace else { return Ok(None) };
     let (settings, identity) = settings(config, space, base_url, verifier)?;
     let connector = Connector::new(hub.clone(), client.clone(), settings, identity, |feed| {
         waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
     });
+    imports(config, &connector, contexts);
     let mut router = waybill_dsp::routes(&connector)
+        .merge(waybill_dsp::import_routes(&connector))
         .merge(waybill_dsp::management_routes(&connector))
         .merge(waybill_dsp::federated_routes(&connector))
         .merge(waybill_dsp::open_data_routes(&connector));
@@ -30,6 +34,38 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, veri
         router = router.merge(waybill_dsp::data_plane_routes(&connector));
     }
     Ok(Some((connector, router)))
+}
+
+/// Names to the connector what it pulls from others, and reads for it what comes.
+pub fn imports(config: &Config, connector: &Connector, contexts: &Contexts) {
+    let found = config.dataspace.iter().flat_map(|space| space.imports.iter().map(move |i| (space, i)));
+    let list = found.filter_map(|(space, import)| {
+        let route = config.routes.iter().find(|r| r.name == import.route.1)?;
+        Some(Import {
+            name: import.name.clone(),
+            participant: space.participants.iter().find(|p| p.name == import.participant.1)?.id.clone(),
+            dataset: import.dataset.clone(),
+            purpose: import.purpose.as_ref()?.1.clone(),
+            types: route.select.types.clone(),
+            ids: route.select.ids.clone(),
+            every: i64::try_from(import.every).unwrap_or(60),
+            origin: import.origin.clone(),
+            strategy: if import.manual { Strategy::Manual } else { Strategy::Automatic },
+        })
+    });
+    connector.set_imports(list.collect(), Arc::new(Entities(contexts.clone())));
+}
+
+/// Pages as arrays of NGSI-LD entities.
+struct Entities(Contexts);
+
+impl ReadPage for Entities {
+    fn read<'a>(&'a self, answer: &'a InResponse, now: DateTime) -> BoxFuture<'a, Result<PulledPage, String>> {
+        Box::pin(async move {
+            let page = waybill_ngsi_ld::Page::read(&self.0, answer, "the provider", now).await.map_err(|e| e.detail)?;
+            Ok(PulledPage { docs: page.docs, unreadable: page.unreadable.len() })
+        })
+    }
 }
 
 /// What the connector is to know.

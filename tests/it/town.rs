@@ -84,11 +84,16 @@ impl Town {
     }
 
     pub fn start_at(addr: SocketAddr, base_url: &str, more: &str) -> Self {
+        Self::start_as("https://city-a.example/#city", addr, base_url, more)
+    }
+
+    /// The same run by another party.
+    pub fn start_as(party: &str, addr: SocketAddr, base_url: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let text = format!(
             r#"
 [hub]
-party = "https://city-a.example/#city"
+party = "{party}"
 name = "City A"
 contact = "mailto:data@city-a.example"
 base_url = "{base_url}"

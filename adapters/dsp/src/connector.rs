@@ -34,7 +34,11 @@ pub(crate) struct Inner {
     /// The same of data flows.
     pub running_flows: Mutex<BTreeSet<String>>,
     pub feeds: Box<FeedMaker>,
+    /// What is pulled from others, and what reads the pages.
+    pub imports: RwLock<Imports>,
 }
+
+type Imports = (Vec<Arc<crate::import::Import>>, Option<Arc<dyn crate::import::ReadPage>>);
 
 impl Connector {
     /// A connector on `hub` that calls out through `client`. `feeds` makes a follower's specification of a feed: the kind of its sink, and what
@@ -56,6 +60,7 @@ impl Connector {
             running: Mutex::default(),
             running_flows: Mutex::default(),
             feeds: Box::new(feeds),
+            imports: RwLock::default(),
         }))
     }
 

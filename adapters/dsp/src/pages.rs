@@ -182,14 +182,14 @@ fn refused(detail: &str) -> Fault {
 }
 
 /// Scheme, host and port of an address, as they are written.
-fn origin(url: &str) -> Option<String> {
+pub(crate) fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     Some(format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default()))
 }
 
 /// The address that `link` names on the page at `url`. Of relative ones only those from the root are understood; others stay as they are, and
 /// are found to lie elsewhere.
-fn beside(url: &str, link: &str) -> String {
+pub(crate) fn beside(url: &str, link: &str) -> String {
     match origin(url) {
         Some(root) if link.starts_with('/') && !link.starts_with("//") => format!("{root}{link}"),
         _ => link.to_owned(),
@@ -197,7 +197,7 @@ fn beside(url: &str, link: &str) -> String {
 }
 
 /// The address of the next page, when a `Link` header's value has it.
-fn next_page(link: &str) -> Option<String> {
+pub(crate) fn next_page(link: &str) -> Option<String> {
     link.split(',').find_map(|part| {
         let (address, rest) = part.trim().strip_prefix('<')?.split_once('>')?;
         let next = rest.split(';').any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next"));

@@ -124,12 +124,19 @@ impl Connector {
                 None => PAGE,
                 Some(text) => text.parse().map_err(|_| Fault::bad("limit", "it must be a whole number"))?,
             };
+            let heartbeat = match &scope.recipient {
+                Some(party) => self.hub().heartbeat_for(party).await?,
+                None => None,
+            };
             let gone = self.hub().gone(&scope, request.query.get("since"), limit.clamp(1, 1000)).await?;
             let list: Vec<Value> = gone.get().iter().map(|g| json!({"id": g.id, "deletedAt": g.gone_at, "cursor": g.cursor})).collect();
             let mut page = json!({"deletions": list});
             if list.len() == limit.clamp(1, 1000) {
                 // For `since`: there may be more.
                 page["next"] = list[list.len() - 1]["cursor"].clone();
+            } else {
+                // Whoever has carried out a list that ends here knows of all that was withdrawn before it was looked for.
+                page["heartbeat"] = heartbeat.into();
             }
             Ok(Response::json(200, &page).with(header::CACHE_CONTROL, "no-store"))
         };

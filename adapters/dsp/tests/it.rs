@@ -10,6 +10,8 @@ mod deals;
 mod early;
 #[path = "it/hubs.rs"]
 mod hubs;
+#[path = "it/import.rs"]
+mod import;
 #[path = "it/machine.rs"]
 mod machine;
 #[path = "it/messages.rs"]
@@ -26,6 +28,8 @@ mod policies;
 mod restart;
 #[path = "it/schemas.rs"]
 mod schemas;
+#[path = "it/seller.rs"]
+mod seller;
 #[path = "it/signaling.rs"]
 mod signaling;
 #[path = "it/suite.rs"]

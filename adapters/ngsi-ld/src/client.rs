@@ -51,6 +51,38 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
+impl Page {
+    /// The Entities of an answer that is an array of them, with whatever @context it names; `origin` is whose it is, for errors.
+    ///
+    /// # Errors
+    /// An answer that is no array, or whose @context cannot be had.
+    pub async fn read(contexts: &Contexts, answer: &InResponse, origin: &str, now: DateTime) -> Result<Self, CallError> {
+        let document = Document::read(&answer.body, DEPTH).map_err(|e| CallError::bad_answer(origin, e.to_string()))?;
+        let mut page = Self { total: answer.header("ngsild-results-count").and_then(|t| t.parse().ok()), ..Self::default() };
+        let Some(items) = document.root().items() else { return Err(CallError::bad_answer(origin, "the answer is no array")) };
+        for item in items {
+            let context = answer_context(contexts, answer, origin, item.context()).await?;
+            match item.entity(&context, &Options::new(now).keep_times()) {
+                Ok(doc) => page.docs.push(doc),
+                Err(e) => page.unreadable.push(e.to_string()),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The @context that an answer's names are read with: its own, a Link header's, else the core's.
+async fn answer_context(contexts: &Contexts, answer: &InResponse, origin: &str, inside: Option<Value>) -> Result<Arc<Context>, CallError> {
+    let named = match inside {
+        Some(value) => Some(value),
+        None => negotiate::context_link(&answer.headers).ok().flatten().map(Value::String),
+    };
+    match named {
+        None => Ok(contexts.core()),
+        Some(value) => contexts.resolve(&value).await.map_err(|e| CallError::bad_answer(origin, e.to_string())),
+    }
+}
+
 impl Broker {
     /// A broker reached through `client`.
     pub fn new(client: Client, config: BrokerConfig, contexts: Contexts) -> Self {
@@ -169,7 +201,7 @@ impl Broker {
         let answer = answer.success()?;
         let unreadable = |why: String| CallError::bad_answer(&self.config.url, why);
         let document = Document::read(&answer.body, DEPTH).map_err(|e| unreadable(e.to_string()))?;
-        let context = self.answer_context(&answer, document.root().context()).await?;
+        let context = answer_context(&self.contexts, &answer, &self.config.url, document.root().context()).await?;
         document.root().entity(&context, &Options::new(now).keep_times()).map(Some).map_err(|e| unreadable(e.to_string()))
     }
 
@@ -183,17 +215,7 @@ impl Broker {
             path.extend(["&", &encode_component(name), "=", &encode_component(value)]);
         }
         let answer = self.client.send(self.request(Method::GET, &path)).await?.success()?;
-        let document = Document::read(&answer.body, DEPTH).map_err(|e| CallError::bad_answer(&self.config.url, e.to_string()))?;
-        let mut page = Page { total: answer.header("ngsild-results-count").and_then(|t| t.parse().ok()), ..Page::default() };
-        let Some(items) = document.root().items() else { return Err(CallError::bad_answer(&self.config.url, "the answer is no array")) };
-        for item in items {
-            let context = self.answer_context(&answer, item.context()).await?;
-            match item.entity(&context, &Options::new(now).keep_times()) {
-                Ok(doc) => page.docs.push(doc),
-                Err(e) => page.unreadable.push(e.to_string()),
-            }
-        }
-        Ok(page)
+        Page::read(&self.contexts, &answer, &self.config.url, now).await
     }
 
     /// All pages of a query.
@@ -213,18 +235,6 @@ impl Broker {
             if got < limit {
                 return Ok(all);
             }
-        }
-    }
-
-    /// The @context that an answer's names are read with: its own, a Link header's, else the core's.
-    async fn answer_context(&self, answer: &InResponse, inside: Option<Value>) -> Result<Arc<Context>, CallError> {
-        let named = match inside {
-            Some(value) => Some(value),
-            None => negotiate::context_link(&answer.headers).ok().flatten().map(Value::String),
-        };
-        match named {
-            None => Ok(self.contexts.core()),
-            Some(value) => self.contexts.resolve(&value).await.map_err(|e| CallError::bad_answer(&self.config.url, e.to_string())),
         }
     }
 

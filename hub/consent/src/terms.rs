@@ -105,7 +105,7 @@ pub struct Terms {
     pub purposes: Vec<Iri>,
     /// The version of the purpose scheme at the time of the notice: what was added to a purpose later is not covered.
     pub purpose_version: u32,
-    /// What.
+    /// What. Of an agreement between organisations there is none: it is about whatever came under it.
     pub assets: Vec<Asset>,
     /// To whom the recipient may pass it on, under the same terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +151,7 @@ impl Terms {
     pub fn odrl(&self, uid: &str, window: Option<&crate::Validity>) -> Value {
         let name = |local: &str| json!(format!("{ODRL}{local}"));
         let constraint = |left: String, operator: &str, right: Value| json!({ "leftOperand": left, "operator": name(operator), "rightOperand": right });
-        let targets: Vec<Value> = self
+        let mut targets: Vec<Value> = self
             .assets
             .iter()
             .filter(|asset| asset.transform != Transform::Drop)
@@ -165,6 +165,10 @@ impl Terms {
                 json!({ "@type": "AssetCollection", "refinement": refinement })
             })
             .collect();
+        if self.assets.is_empty() {
+            // Of an agreement, whatever came under it; no entity goes by that name, so nothing opens by it here.
+            targets.push(json!({ "@type": "AssetCollection", "uid": self.process }));
+        }
         let purposes: Vec<Value> = self.purposes.iter().map(|p| json!({ "@id": p })).collect();
         let mut common = vec![constraint(format!("{ODRL}purpose"), "isAnyOf", json!(purposes))];
         if let Some(window) = window {

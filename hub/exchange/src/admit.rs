@@ -15,11 +15,11 @@ use waybill_model::{Attribute, AttributeValue, DateTime, Entity, EntityDoc, Enve
 use waybill_store::{Batch, Reader, StoreError};
 
 /// A value that came under a tag that covers it.
-struct Covered {
-    envelope: EnvelopeHash,
-    leaf: [u8; 32],
+pub(crate) struct Covered {
+    pub envelope: EnvelopeHash,
+    pub leaf: [u8; 32],
     /// The revision of the envelope's row: were it withdrawn before the value is stored, the value would stay for ever.
-    revision: u64,
+    pub revision: u64,
 }
 
 impl Hub {
@@ -59,6 +59,7 @@ impl Hub {
                 }
                 Err(problem) => Err(problem.clone()),
                 Ok(manifest) => match &intake.hub {
+                    Some(sender) if self.governance().is_import(sender) => self.admit_under(parcel, intake, &doc).await,
                     Some(hub) => self.admit_from_hub(parcel, intake, hub, &doc, manifest.as_ref()).await,
                     None if intake.fed_by.is_empty() => self.admit_plain(parcel, intake, &doc).await,
                     None => self.admit_from_fed(parcel, intake, &doc).await,
@@ -83,6 +84,14 @@ impl Hub {
         entity.attributes.remove(TAG_NAME);
         let types = self.types_with(intake, &entity).await?;
         let governance = self.governance();
+        // What has no tag because it is open is kept under the agreement that it was pulled under, where it was.
+        let stated = match parcel.under {
+            None => None,
+            Some(envelope) => match self.stated(envelope).await? {
+                Some(revision) => Some((envelope, revision)),
+                None => return self.note_not_kept(parcel, intake, doc.spans().len(), "agreement-over").await,
+            },
+        };
         let mut covered: BTreeMap<(Iri, Option<Iri>), Covered> = BTreeMap::new();
         let mut refused: Vec<(Iri, String)> = Vec::new();
         // Under an envelope that was withdrawn: late, or played again. It is not kept, not even in quarantine.
@@ -93,6 +102,9 @@ impl Hub {
                 let Some(tag) = take_tag(instance) else {
                     if governance.class_of(types.iter().map(Iri::as_str), name.as_str()) != Class::Open {
                         refused.push((name.clone(), "untagged-personal".into()));
+                    } else if let Some((envelope, revision)) = stated {
+                        let leaf = waybill_keys::sha256(serde_json::to_string(&*instance).unwrap_or_default().as_bytes());
+                        covered.insert((name.clone(), instance.dataset_id.clone()), Covered { envelope, leaf, revision });
                     }
                     continue;
                 };
@@ -129,12 +141,13 @@ impl Hub {
         if entity.attributes.is_empty() && !(refused.is_empty() && ended.is_empty()) {
             return Ok(());
         }
-        let seq = manifest.map_or(0, |m| m.claims.seq);
+        let pulled = if stated.is_some() { u64::try_from(parcel.at.micros()).unwrap_or(0) } else { 0 };
+        let seq = manifest.map_or(pulled, |m| m.claims.seq);
         self.store_incoming(parcel, intake, entity, &covered, seq, doc).await
     }
 
     /// The types that the entity has once it is stored: those it comes with, and those it has here. By all of them its data is judged.
-    async fn types_with(&self, intake: &Intake, entity: &Entity) -> Result<Vec<Iri>, Problem> {
+    pub(crate) async fn types_with(&self, intake: &Intake, entity: &Entity) -> Result<Vec<Iri>, Problem> {
         let (tenant, id) = (intake.tenant.clone(), entity.id.clone());
         let here = self.inner.store.read(move |r| r.entity(&tenant, id.as_str())).await?;
         let mut types = entity.types.clone();
@@ -146,7 +159,7 @@ impl Hub {
         Ok(types)
     }
 
-    async fn note_not_kept(&self, parcel: &Parcelled, intake: &Intake, values: usize, reason: &str) -> Result<(), Problem> {
+    pub(crate) async fn note_not_kept(&self, parcel: &Parcelled, intake: &Intake, values: usize, reason: &str) -> Result<(), Problem> {
         let detail = json!({ "reason": reason, "connection": parcel.connection });
         let record = Record::new(Kind::Refusal, intake.tenant.clone(), self.inner.clock.now()).left(values as u64, None).detail(detail);
         let mut batch = Batch::new();
@@ -157,7 +170,7 @@ impl Hub {
     /// Puts the Attributes that came beside those that are there, and notes under which envelope each came. What is older than what
     /// came before, by the sender's own count, is not taken; what would stand where something stands that did not come from this sender goes
     /// to quarantine, out of `came`.
-    async fn store_incoming(&self, parcel: &Parcelled, intake: &Intake, entity: Entity, covered: &BTreeMap<(Iri, Option<Iri>), Covered>, seq: u64, came: &EntityDoc) -> Result<(), Problem> {
+    pub(crate) async fn store_incoming(&self, parcel: &Parcelled, intake: &Intake, entity: Entity, covered: &BTreeMap<(Iri, Option<Iri>), Covered>, seq: u64, came: &EntityDoc) -> Result<(), Problem> {
         let (tenant, id) = (&intake.tenant, entity.id.clone());
         let at = self.origin_key(&parcel.connection, tenant, id.as_str());
         for _ in 0..16 {
@@ -382,7 +395,7 @@ impl Hub {
     }
 }
 
-fn not_canonical(e: impl std::fmt::Display) -> Problem {
+pub(crate) fn not_canonical(e: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemCode("inbox-not-canonical"), 400, "Not an entity", e.to_string())
 }
 
@@ -400,7 +413,7 @@ fn iri(text: &str) -> Iri {
 }
 
 /// Takes the tag off an instance: its URI.
-fn take_tag(instance: &mut Attribute) -> Option<String> {
+pub(crate) fn take_tag(instance: &mut Attribute) -> Option<String> {
     let tag = tag_of(instance);
     instance.attributes.remove(TAG_NAME);
     tag

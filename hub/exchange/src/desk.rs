@@ -88,6 +88,10 @@ impl Hub {
         if row.tenant != *tenant {
             return Ok(false);
         }
+        if admit && crate::import::is_import(&row.connection) {
+            return Err(Problem::new(ProblemCode("import-not-released"), 409, "Not released", "it came under an agreement, and released it would stand under none")
+                .help("Make what it lacks true (e.g. record whose it is) and let it come again, or discard it."));
+        }
         let now = self.inner.clock.now();
         let mut batch = Batch::new();
         batch.expect_doc(QUARANTINE, at, Some(doc.revision));
@@ -97,6 +101,7 @@ impl Hub {
                 connection: crate::inbox::VOUCHED.to_owned(),
                 items: vec![Incoming::Changed(row.document.clone())],
                 manifest: None,
+                under: None,
                 at: now,
                 attempts: 0,
             };

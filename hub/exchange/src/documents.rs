@@ -16,12 +16,15 @@ const KEYS_AGAIN: i64 = 2;
 const KEYS_KEPT: i64 = 600;
 
 impl Hub {
-    /// The verified manifest at `url`, which must lie at `hub` and be for this hub's party.
+    /// The verified manifest at `url`, which must lie at `hub` and be for this hub's party. One that was fetched already is taken as it is.
     pub(crate) async fn manifest_from(&self, hub: &str, url: &str) -> Result<Manifest, Problem> {
-        if !url.starts_with(&format!("{hub}/")) {
+        let text = if !url.contains("://") {
+            url.to_owned()
+        } else if url.starts_with(&format!("{hub}/")) {
+            self.fetched(url).await?
+        } else {
             return Err(Problem::new(ProblemCode("foreign-manifest"), 400, "Manifest refused", "it does not lie at the sender"));
-        }
-        let text = self.fetched(url).await?;
+        };
         let now = self.inner.clock.now();
         let manifest = self.by_keys_of(hub, |keys| Manifest::verify(text.trim(), keys, now)).await?;
         if manifest.claims.aud != self.governance().party {

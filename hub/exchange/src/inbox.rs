@@ -4,7 +4,7 @@ use crate::follow::encode;
 use crate::hub::Hub;
 use crate::rows::{INBOX, key};
 use serde::{Deserialize, Serialize};
-use waybill_model::{DateTime, Iri, Problem, ProblemCode, TenantId};
+use waybill_model::{DateTime, EnvelopeHash, Iri, Problem, ProblemCode, TenantId};
 use waybill_store::Batch;
 
 /// Deliveries of one connection admitted at once.
@@ -50,8 +50,11 @@ pub struct Parcelled {
     pub connection: String,
     /// What came.
     pub items: Vec<Incoming>,
-    /// Where the sender's manifest lies.
+    /// Where the sender's manifest lies; or the manifest itself, where whoever brought it was the one that could fetch it.
     pub manifest: Option<String>,
+    /// The envelope that it comes under, where this hub states one for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<EnvelopeHash>,
     /// When it came.
     pub at: DateTime,
     /// Failed attempts to admit it: the sender's documents could not be fetched. Beyond a few, how often the sender refused them.
@@ -114,7 +117,12 @@ impl Hub {
     /// As [`Self::may_deliver`]; the store's.
     pub async fn receive(&self, connection: &str, secret: &str, items: Vec<Incoming>, manifest: Option<String>) -> Result<(), Problem> {
         self.may_deliver(connection, secret)?;
-        let parcel = Parcelled { connection: connection.to_owned(), items, manifest, at: self.inner.clock.now(), attempts: 0 };
+        self.lay_down(connection, items, manifest, None).await
+    }
+
+    /// The same of what this hub fetched itself.
+    pub(crate) async fn lay_down(&self, connection: &str, items: Vec<Incoming>, manifest: Option<String>, under: Option<EnvelopeHash>) -> Result<(), Problem> {
+        let parcel = Parcelled { connection: connection.to_owned(), items, manifest, under, at: self.inner.clock.now(), attempts: 0 };
         let mut batch = Batch::new();
         batch.put_doc(INBOX, &self.ordered_key(connection), encode(&parcel), Some(parcel.at));
         self.commit(batch).await.map(drop)

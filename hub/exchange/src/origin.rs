@@ -126,7 +126,9 @@ impl Hub {
                 (None, None) => true,
                 (Some(hash), Some(hub)) => {
                     let row = r.doc(INBOUND, &hash.to_string())?.and_then(|doc| serde_json::from_slice::<Inbound>(&doc.payload).ok());
-                    row.is_some_and(|row| row.sender == hub)
+                    // Under an agreement that this hub states, it came through the connection that noted its arrival.
+                    let governance = self.governance();
+                    row.is_some_and(|row| row.sender == hub || governance.is_import(&row.sender) && origin.instances.contains_key(&at))
                 }
                 (None, Some(_)) => {
                     let came = origin.instances.get(&at).and_then(|arrival| arrival.open);

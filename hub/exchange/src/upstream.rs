@@ -211,7 +211,8 @@ impl Hub {
 
     /// Tells the hub that told this one what became of it here, with the signed answers of those further down.
     pub(crate) fn answer_upstream(&self, batch: &mut Batch, withdrawal: &Withdrawal, now: DateTime) {
-        let Some((hub, event)) = &withdrawal.upstream else { return };
+        // An agreement that this hub stated itself, for what it imports, is over: there is nobody to answer.
+        let Some((hub, event)) = withdrawal.upstream.as_ref().filter(|(hub, _)| !self.governance().is_import(hub)) else { return };
         let mut ack = Acknowledgement::new(self.did(), did_of(hub), event.clone(), self.governance().party.clone(), now);
         ack.stores.push(StoreAnswer {
             store: "hub".into(),

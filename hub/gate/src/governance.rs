@@ -162,6 +162,17 @@ impl Governance {
         scope.agreement.as_ref().is_some_and(|id| !fault::off("gate-licence-fallback") && !self.agreements.iter().any(|a| &a.id == id))
     }
 
+    /// The sender of what this hub imports as `name` under an agreement with somebody who has no hub: this hub itself, by another name for each
+    /// import, so that none can replace or take away what another brought.
+    pub fn import_sender(&self, name: &str) -> String {
+        format!("{}/imports/{name}", self.base_url)
+    }
+
+    /// Whether `sender` is such a name: its envelopes are this hub's own, and state an agreement.
+    pub fn is_import(&self, sender: &str) -> bool {
+        sender.strip_prefix(&self.base_url).is_some_and(|rest| rest.starts_with("/imports/"))
+    }
+
     /// Whether every Attribute of an entity of this one type is open, whatever its name.
     pub fn is_open_throughout(&self, ty: &str) -> bool {
         let mut rules = self.classes.iter().filter(|rule| rule.types.is_empty() || rule.types.iter().any(|own| own.as_str() == ty));

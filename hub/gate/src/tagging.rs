@@ -116,7 +116,11 @@ impl<'a> Tagger<'a> {
 
     /// Where the envelope lies: at this hub, or, for data that is only used here, at the hub it came from.
     fn uri(&self, right: &Right, hash: EnvelopeHash) -> Option<Iri> {
-        let base = if let Right::Inbound(came) = right { &came.sender } else { &self.view.governance.base_url };
+        let governance = &self.view.governance;
+        let base = match right {
+            Right::Inbound(came) if !governance.is_import(&came.sender) => &came.sender,
+            _ => &governance.base_url,
+        };
         tag_uri(base, &hash)
     }
 

@@ -297,7 +297,10 @@ impl Eyes<'_> {
             return Ok(Decided::Closed(Reason::NotLicensed, Vec::new()));
         }
         if let Some(hash) = span.envelope {
-            return self.decide_inbound(hash);
+            return match self.decide_inbound(hash)? {
+                Decided::Open(_, right) => self.decide_imported(doc, span, right),
+                closed @ Decided::Closed(..) => Ok(closed),
+            };
         }
         if self.kind == Kind::Operator {
             return Ok(Decided::Open(None, Right::Operator));
@@ -415,7 +418,8 @@ impl Eyes<'_> {
         }
         // Who issued it may ask for less patience than this hub has, never for more.
         let patience = self.governance.max_stale_seconds.min(i64::from(inbound.envelope.claims.st.max_stale));
-        if inbound::is_stale(self.reader, &inbound.sender, self.now, patience)? {
+        // An envelope of this hub's own, for what it imports, rests when nothing is heard of the provider.
+        if !self.governance.is_import(&inbound.sender) && inbound::is_stale(self.reader, &inbound.sender, self.now, patience)? {
             return closed(Reason::Stale, &subjects);
         }
         let own = self.kind == Kind::Operator || self.licence.is_none() && self.scope.recipient.as_ref() == Some(&self.governance.party);
@@ -431,6 +435,20 @@ impl Eyes<'_> {
             return closed(Reason::Purpose, &subjects);
         }
         Ok(Decided::Open(None, Right::Onward(came())))
+    }
+
+    /// What was imported under an agreement alone: that stands between organisations, so what is about a person needs her word beside it, as
+    /// everything of hers does here. The operator looks after the store.
+    fn decide_imported(&self, doc: &EntityDoc, span: &AttributeSpan, right: Right) -> Result<Decided, StoreError> {
+        let name = doc.name(span);
+        let alone = matches!(&right, Right::Inbound(came) | Right::Onward(came) if self.governance.is_import(&came.sender));
+        if !alone || self.kind == Kind::Operator || self.governance.class_of(doc.types(), name) == Class::Open {
+            return Ok(Decided::Open(None, right));
+        }
+        Ok(match self.decide_personal(doc, span, name)? {
+            Decided::Open(text, _) => Decided::Open(text, right),
+            closed @ Decided::Closed(..) => closed,
+        })
     }
 }
 

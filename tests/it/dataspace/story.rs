@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-const COMPANY: &str = "https://company.example/#us";
-const HANGS: Duration = Duration::from_mins(1);
+pub const COMPANY: &str = "https://company.example/#us";
+pub const HANGS: Duration = Duration::from_mins(1);
 
-fn space(own: &str, other: &str, party: &str, at: &str, theirs: &str, ours: &str) -> String {
+pub fn space(own: &str, other: &str, party: &str, at: &str, theirs: &str, ours: &str) -> String {
     format!(
         "[dataspace]\nparticipant = \"urn:connector:{own}\"\n[[participant]]\nname = \"{other}\"\nid = \"urn:connector:{other}\"\nparty = \"{party}\"\n\
          url = \"{at}/dsp/2025-1\"\ntoken = \"{theirs}\"\nauth = {{ kind = \"bearer\", token = \"{ours}\" }}\n"
     )
 }
 
-fn ask(town: &Town, verb: &str, path: &str, body: &Value) -> Value {
+pub fn ask(town: &Town, verb: &str, path: &str, body: &Value) -> Value {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let answer = town.call(verb, path, OPERATOR, &[("Content-Type", JSON)], text.as_bytes());
     assert!((200..300).contains(&answer.status), "{path}: {} {}", answer.status, answer.text());
@@ -36,7 +36,7 @@ fn until(town: &Town, path: &str, state: &str) -> Value {
     }
 }
 
-fn household(city: &Town, who: &str) -> String {
+pub fn household(city: &Town, who: &str) -> String {
     let mut entity = meter(&format!("urn:ngsi-ld:SmartMeter:{who}"));
     entity["ownedBy"]["object"] = json!(format!("https://{who}.example/#me"));
     ask(city, "POST", "/ngsi-ld/v1/entities", &entity);
