@@ -121,6 +121,10 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         router = std::mem::take(&mut router).merge(routes);
         connector
     });
+    // Before anybody is answered: what was defined is on offer from the first request on.
+    if let Some(connector) = &connector {
+        connector.prepare().await?;
+    }
 
     let known = known(authenticator(config, &client), connector.as_ref());
     let server = serve(config, &base_url, router, known, metrics, clock).await?;
@@ -133,7 +137,6 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         tasks.spawn(watcher);
     }
     if let Some(connector) = &connector {
-        connector.prepare().await?;
         tasks.spawn(connector.clone().run());
         tasks.spawn(connector.clone().watch());
         tasks.spawn(connector.clone().register());
