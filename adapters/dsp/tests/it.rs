@@ -10,6 +10,12 @@ mod early;
 mod hubs;
 #[path = "it/machine.rs"]
 mod machine;
+#[path = "it/manage.rs"]
+mod manage;
+#[path = "it/manage_bad.rs"]
+mod manage_bad;
+#[path = "it/manage_secrets.rs"]
+mod manage_secrets;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/odd.rs"]

@@ -94,7 +94,9 @@ pub(crate) fn compile(policy: &Value) -> Result<Vec<Permit>, Fault> {
         return Err(refused(&format!("{PLACE}/permission"), "what no permission names is not permitted: write [{\"action\": \"use\"}] to permit use to everybody"));
     }
     crate::decode::policy(&shaped, "Offer", PLACE)?;
-    check_offer(&shaped).map_err(|p| Fault { place: format!("{PLACE}{}", p.place.as_deref().unwrap_or_default()), ..Fault::from(p) })?;
+    let mut whole = shaped;
+    name_whole(&mut whole);
+    check_offer(&whole).map_err(|p| Fault { place: format!("{PLACE}{}", p.place.as_deref().unwrap_or_default()), ..Fault::from(p) })?;
     only(map, &["@id", "@type", "profile", "permission", "prohibition", "obligation", "assignee"], PLACE)?;
     let assignee = assignee(map, PLACE)?;
     let plain_rules = |name: &str| -> Result<Vec<Value>, Fault> { bare_rules(map.get(name), &format!("{PLACE}/{name}")) };
@@ -119,6 +121,23 @@ pub(crate) fn compile(policy: &Value) -> Result<Vec<Permit>, Fault> {
         out.push(permit);
     }
     Ok(out)
+}
+
+/// Participants go by any text, and ODRL names parties by IRIs only: for a check of everything else one stands in for each.
+fn name_whole(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(name_whole),
+        Value::Object(map) => {
+            if matches!(map.get("leftOperand").and_then(Value::as_str).and_then(term), Some("recipient" | "assignee")) {
+                map.insert("rightOperand".into(), "urn:waybill:participant".into());
+            }
+            if map.contains_key("assignee") {
+                map.insert("assignee".into(), "urn:waybill:participant".into());
+            }
+            map.values_mut().for_each(name_whole);
+        }
+        _ => {}
+    }
 }
 
 impl Permit {

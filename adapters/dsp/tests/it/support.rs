@@ -163,6 +163,10 @@ impl Node {
     pub fn drive(&mut self) {
         self.tasks.push(tokio::spawn(self.connector.clone().run()));
     }
+    /// Sends nothing more until it is driven again.
+    pub fn pause(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
     /// As a participant calls it.
     pub fn seen_by(&self, token: &str) -> Wire {
         client_wire(&self.address, token)
