@@ -357,7 +357,7 @@ async fn data_about_persons_is_offered_for_purposes_and_had_by_consent() {
     assert_eq!(people.seen(&caller).await.len(), 1);
 
     // Another purpose than the one that was agreed to: the agreement is over.
-    wire.make("/policydefinitions", policy("research", only("odrl:purpose", "isA", "https://w3id.org/waybill/purpose#Research"))).await;
+    wire.make("/policydefinitions", policy("research", only("odrl:purpose", "isA", "https://w3id.org/waybill/purpose#EnergyBalance"))).await;
     assert_eq!(wire.put("/contractdefinitions", &contract("meters", "anyone", "research", about(METERS))).await.0, 200);
     assert!(p.connector.agreement(&agreement).await.expect("read").expect("there").ended.is_some());
     assert_eq!(people.seen(&caller).await, Vec::<String>::new());
