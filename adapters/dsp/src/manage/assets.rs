@@ -33,6 +33,7 @@ impl Asset {
 impl Definition for Asset {
     const LEDGER: &'static str = "dsp-asset";
     const WHAT: &'static str = "asset";
+    const MOST: usize = 10_000;
 
     fn read(body: &Body<'_>, making: &Making<'_>) -> Result<Self, Fault> {
         body.only(&["properties", "privateProperties", "dataAddress", "createdAt"])?;

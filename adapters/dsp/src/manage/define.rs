@@ -22,8 +22,6 @@ use waybill_http::Request;
 use waybill_keys::SealKey;
 use waybill_model::{DateTime, Problem};
 
-/// The most definitions of one kind.
-const MOST: usize = 10_000;
 
 /// All that was defined, by kind and identifier.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +55,8 @@ pub(crate) trait Definition: Serialize + DeserializeOwned + Clone + Send + Sync 
     const LEDGER: &'static str;
     /// In words.
     const WHAT: &'static str;
+    /// How many there may be: each change looks at every asset under every contract definition.
+    const MOST: usize = 1_000;
 
     /// Reads one from a body.
     ///
@@ -150,7 +150,11 @@ impl Connector {
 
     /// `GET`.
     pub(crate) fn show_one<T: Definition>(&self, id: &str) -> Answered {
-        self.shown::<T>().into_iter().find(|v| v["@id"] == id).ok_or_else(Fault::missing)
+        let (config, definitions) = self.definitions();
+        if let Some(kept) = T::all(&definitions).get(id) {
+            return Ok(show(id, kept));
+        }
+        super::offerings::configured(&config, T::LEDGER).into_iter().find(|v| v["@id"] == id).ok_or_else(Fault::missing)
     }
 
     /// `POST …/request`.
@@ -173,8 +177,8 @@ impl Connector {
         }
         let at = match (change, there) {
             (Change::Make, Some(_)) => return Err(Fault::new(409, "definition-exists", "/@id", format!("there is a {} of this identifier; change it with PUT", T::WHAT))),
-            (Change::Make, None) if T::all(&before).len() >= MOST => {
-                return Err(Fault::new(409, "too-many-definitions", "", format!("there are {MOST} already; delete what is not needed")));
+            (Change::Make, None) if T::all(&before).len() >= T::MOST => {
+                return Err(Fault::new(409, "too-many-definitions", "", format!("there are {} already; delete what is not needed", T::MOST)));
             }
             (Change::Make, None) => self.now(),
             (_, None) => return Err(Fault::missing()),

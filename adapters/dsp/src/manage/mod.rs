@@ -23,7 +23,7 @@ use crate::vocab::{EDC, ODRL};
 use assets::Asset;
 use contracts::ContractDefinition;
 use policies::PolicyDefinition;
-use processes::{address_view, negotiation_view, transfer_view};
+use processes::{address_view, edr_view, negotiation_view, transfer_view};
 use secrets::Secret;
 use serde_json::{Map, Value, json};
 use waybill_http::{Method, Request, Response, Router};
@@ -73,6 +73,8 @@ pub fn routes(connector: &Connector) -> Router {
             this.manage_list(&request, this.agreements(), move |a: &Agreed| show.agreement_view(a))
         });
         route!(GET, "/contractagreements/{id}", |this, request| async { Ok(this.agreement_view(&this.agreement(request.param("id")).await?.ok_or_else(Fault::missing)?)) });
+        route!(GET, "/contractagreements/{id}/negotiation", |this, request| this.manage_agreed_in(&request));
+        route!(POST, "/edrs/request", |this, request| this.manage_list(&request, this.transfers(), edr_view));
         route!(POST, "/transferprocesses", |this, request| this.manage_transfer(&request));
         route!(POST, "/transferprocesses/request", |this, request| this.manage_list(&request, this.transfers(), transfer_view));
         route!(GET, "/transferprocesses/{id}", |this, request| async { Ok(transfer_view(&this.transfer(request.param("id")).await?.ok_or_else(Fault::missing)?)) });

@@ -8,7 +8,7 @@ use crate::connector::Connector;
 use crate::decode::DataAddress;
 use crate::fault::Fault;
 use crate::inline::inline;
-use crate::machine::Role;
+use crate::machine::{Role, TransferState};
 use crate::ns::{canonical_policy, local, plain};
 use crate::process::{Agreed, Failure, Negotiation, Transfer};
 use crate::vocab::{EDC, HTTP_ENDPOINT};
@@ -75,6 +75,24 @@ fn with_talk(out: &mut Value, peer: Option<&str>, failure: Option<&Failure>, wai
     if let Some(state) = waits_for {
         out["waitsFor"] = state.into();
     }
+}
+
+/// What can be fetched now, and under what; nothing of a transfer that has no address.
+pub(super) fn edr_view(t: &Transfer) -> Value {
+    if t.talk.role != Role::Consumer || t.state != Some(TransferState::Started) || t.address.is_none() {
+        return Value::Null;
+    }
+    typed(
+        "EndpointDataReferenceEntry",
+        &[
+            ("@id", t.talk.id.as_str().into()),
+            ("transferProcessId", t.talk.id.as_str().into()),
+            ("agreementId", t.agreement.as_str().into()),
+            ("assetId", t.dataset.as_str().into()),
+            ("providerId", t.talk.participant.as_str().into()),
+            ("createdAt", millis(t.talk.created_at).into()),
+        ],
+    )
 }
 
 pub(super) fn address_view(address: &DataAddress) -> Value {
@@ -180,9 +198,23 @@ impl Connector {
             let page = ledger.list::<T>(500, after.as_deref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());
-            found.extend(page.iter().map(|entry| show(&entry.state)).filter(|view| query.fits(view)));
+            found.extend(page.iter().map(|entry| show(&entry.state)).filter(|view| !view.is_null() && query.fits(view)));
         }
         Ok(query.page(found))
+    }
+
+    /// The negotiation in which an agreement was made.
+    pub(super) async fn manage_agreed_in(&self, request: &Request) -> Answered {
+        let mut after = None::<String>;
+        loop {
+            let page = self.negotiations().list::<Negotiation>(500, after.as_deref()).await?;
+            let last = page.last().ok_or_else(Fault::missing)?;
+            after = Some(last.id.clone());
+            let found = page.iter().find(|e| e.state.agreement.as_ref().is_some_and(|a| a["@id"] == request.param("id")));
+            if let Some(found) = found {
+                return Ok(negotiation_view(&found.state));
+            }
+        }
     }
 
     pub(super) fn agreement_view(&self, agreed: &Agreed) -> Value {

@@ -138,6 +138,12 @@ async fn a_defined_offer_is_negotiated_and_had_until_it_is_deleted() {
     let caller = p.connector.resolve(&token).await.expect("known").expect("good");
     assert_eq!(caller.agreement, Some(iri(&agreement)));
 
+    let ours = c.managed();
+    assert_eq!(found(&ours, "/edrs/request", &json!({"filterExpression": [{"operandLeft": "agreementId", "operator": "=", "operandRight": agreement}]})).await, [id.as_str()]);
+    let (_, led) = ours.get(&format!("/contractagreements/{agreement}/negotiation")).await;
+    assert_eq!(led["@id"], done.talk.id.as_str(), "{led}");
+    assert_eq!(ours.get("/contractagreements/nowhere/negotiation").await.0, 404);
+
     // What somebody has is not taken from under an agreement, nor turned into something else.
     let (status, said) = wire.delete(&format!("/assets/{AIR}")).await;
     assert_eq!((status, &said[0]["type"]), (409, &json!("asset-under-agreement")), "{said}");
@@ -154,6 +160,7 @@ async fn a_defined_offer_is_negotiated_and_had_until_it_is_deleted() {
     assert!(p.connector.resolve(&token).await.expect("known").is_err(), "the token opens nothing");
     p.connector.tend().await.expect("looked after");
     assert!(eventually(async || state(&c, &id).await == Some(TransferState::Terminated)).await);
+    assert!(found(&ours, "/edrs/request", &json!({})).await.is_empty(), "there is nothing to fetch any more");
 
     // The same once more is another offer of the same terms, and the old agreement stays over.
     wire.make("/contractdefinitions", contract("air", "anyone", "anyone", about(AIR))).await;
@@ -320,6 +327,40 @@ fn expanded(who: &str) -> Value {
             }],
         }],
     })
+}
+
+#[tokio::test]
+async fn what_a_policy_says_beside_its_purpose_is_in_the_agreement() {
+    let (p, c) = both().await;
+    let wire = p.managed();
+    wire.make("/assets", asset(AIR, "stations")).await;
+    wire.make("/policydefinitions", policy("anyone", anyone())).await;
+    let end = json!({"leftOperand": "odrl:dateTime", "operator": "lteq", "rightOperand": {"@value": "2090-01-01T00:00:00Z", "@type": "http://www.w3.org/2001/XMLSchema#dateTime"}});
+    let terms = json!({
+        "permission": [{"action": "odrl:use", "constraint": [{"and": [end]}], "duty": [{"action": "inform"}]}],
+        "prohibition": [{"action": "distribute"}], "obligation": [{"action": {"@id": "odrl:delete"}}],
+    });
+    wire.make("/policydefinitions", policy("terms", terms)).await;
+    wire.make("/contractdefinitions", contract("air", "anyone", "terms", about(AIR))).await;
+    let done = negotiated(&c, &p.address, offered(&c, &p, AIR).await, Strategy::Automatic).await;
+    assert_eq!(done.state, Some(NegotiationState::Finalized), "{:?}", done.talk.failure);
+    let agreement = done.agreement.expect("agreed");
+    let action = |pointer: &str| agreement.pointer(pointer).and_then(Value::as_str).map(|a| a.trim_start_matches(ODRL).to_owned());
+    for (pointer, name) in [("/permission/0/duty/0/action", "inform"), ("/prohibition/0/action", "distribute"), ("/obligation/0/action", "delete")] {
+        assert_eq!(action(pointer).as_deref(), Some(name), "{agreement}");
+    }
+    let kept = p.connector.agreement(agreement["@id"].as_str().expect("an id")).await.expect("read").expect("there");
+    assert_eq!(kept.until.map(|t| t.to_string()).as_deref(), Some("2090-01-01T00:00:00Z"));
+
+    // Who asks for less than the terms is refused, as for what is configured.
+    let mut weaker = offered(&c, &p, AIR).await;
+    weaker.as_object_mut().expect("an offer").remove("prohibition");
+    let done = negotiated(&c, &p.address, weaker, Strategy::Automatic).await;
+    assert_eq!((done.state, crate::deals::code(&done)), (Some(NegotiationState::Terminated), "offer-weakened"));
+
+    // An access policy says who, and nothing that it would then not hold anybody to.
+    let (status, said) = wire.post("/contractdefinitions", &contract("other", "terms", "anyone", about(AIR))).await;
+    assert_eq!((status, &said[0]["type"]), (400, &json!("policy-not-kept")), "{said}");
 }
 
 #[tokio::test]
