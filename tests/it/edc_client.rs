@@ -64,6 +64,7 @@ async fn a_client_of_the_edc_gets_data_from_one_hub_by_another() {
 
     let defined = &said["defined"];
     assert_eq!(defined["made"], json!(["urn:asset:defined", "open", "defined"]), "{said}");
+    assert_eq!(defined["permissions"], json!(["http://www.w3.org/ns/odrl/2/use"]), "{said}");
     assert_eq!((&defined["asset"], &defined["found"]), (&json!("Air once more"), &json!([["urn:asset:defined", "Renamed"]])), "{said}");
     assert_eq!(defined["refused"], json!(["Duplicate", "BadRequest", "Duplicate", "Duplicate", "Duplicate"]), "{said}");
     assert_eq!((&defined["data"]["status"], &defined["data"]["body"][0]["id"]), (&json!(200), &air["id"]), "{said}");

@@ -157,7 +157,7 @@ pub(super) fn configured(config: &DspConfig, kind: &str) -> Vec<Value> {
             let properties = json!({"id": offering.dataset, "name": offering.title, "contenttype": "application/json"});
             out.push(typed("Asset", &[("@id", offering.dataset.as_str().into()), ("properties", properties), ("dataAddress", address)]));
         } else if kind == PolicyDefinition::LEDGER {
-            out.extend(catalog::offers(offering).into_iter().map(|o| typed("PolicyDefinition", &[("@id", o.offer["@id"].clone()), ("policy", o.offer)])));
+            out.extend(catalog::offers(offering).into_iter().map(|o| typed("PolicyDefinition", &[("@id", o.offer["@id"].clone()), ("policy", crate::inline::policy(o.offer))])));
         } else if kind == ContractDefinition::LEDGER {
             for offered in catalog::offers(offering) {
                 let selector = json!([{"@type": "Criterion", "operandLeft": format!("{EDC}id"), "operator": "=", "operandRight": offering.dataset}]);

@@ -49,7 +49,7 @@ impl Definition for PolicyDefinition {
     fn view(&self, id: &str) -> Value {
         let mut policy = self.policy.clone();
         policy["@type"] = "Set".into();
-        typed("PolicyDefinition", &[("@id", id.into()), ("policy", policy), ("privateProperties", self.private.clone().into())])
+        typed("PolicyDefinition", &[("@id", id.into()), ("policy", crate::inline::policy(policy)), ("privateProperties", self.private.clone().into())])
     }
 
     fn all(definitions: &Definitions) -> &BTreeMap<String, Arc<Kept<Self>>> {

@@ -225,7 +225,7 @@ impl Connector {
             &[
                 ("@id", agreed.id.as_str().into()),
                 ("assetId", agreed.dataset.as_str().into()),
-                ("policy", agreed.policy.clone()),
+                ("policy", crate::inline::policy(agreed.policy.clone())),
                 ("contractSigningDate", agreed.at.seconds().into()),
                 ("consumerId", consumer.into()),
                 ("providerId", provider.into()),

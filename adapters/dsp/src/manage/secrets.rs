@@ -58,12 +58,22 @@ impl Connector {
     ///
     /// # Errors
     /// `secret-missing` when there is none, or it does not open with this hub's key.
-    pub(crate) fn secret(&self, id: &str) -> Result<String, Fault> {
+    fn secret(&self, id: &str) -> Result<String, Fault> {
         let missing = |why: &str| Fault::new(400, "secret-missing", &format!("/{NAME}"), format!("the secret `{}` {why}; POST or PUT it at /management/v3/secrets", cut(id)));
         let (_, definitions) = self.definitions();
         let kept = definitions.secrets.get(id).ok_or_else(|| missing("does not exist"))?;
         let bytes = unb64url(&kept.value.sealed).and_then(|sealed| open(&self.hub().seal_key(SEALED_FOR), &sealed, id.as_bytes()).ok());
         bytes.and_then(|b| String::from_utf8(b).ok()).ok_or_else(|| missing("does not open with the key of this hub"))
+    }
+
+    /// The same, to be shown as a header.
+    fn header_secret(&self, id: &str) -> Result<String, Fault> {
+        let value = self.secret(id)?;
+        if value.chars().any(char::is_control) {
+            let detail = format!("the secret `{}` has line breaks or other control characters, and cannot be shown as a header", cut(id));
+            return Err(Fault::bad(&format!("/{NAME}"), detail));
+        }
+        Ok(value)
     }
 
     /// The body of a transfer's pending message as it is sent. Where this hub asks to be sent data, the secret that the operator named for it is
@@ -74,7 +84,7 @@ impl Connector {
     pub(crate) fn with_secret(&self, transfer: &Transfer, message: TransferMessage, body: &Value) -> Result<Value, Fault> {
         let name = transfer.address.as_ref().filter(|_| transfer.talk.role == Role::Consumer && message == TransferMessage::Request);
         let Some(name) = name.and_then(|a| a.property(NAME)) else { return Ok(body.clone()) };
-        let value = self.secret(name)?;
+        let value = self.header_secret(name)?;
         let mut out = body.clone();
         if let Some(Value::Array(properties)) = out.pointer_mut("/dataAddress/endpointProperties") {
             let own = format!("{EDC}{NAME}");
@@ -103,5 +113,5 @@ pub(super) fn check_destination(connector: &Connector, address: &crate::decode::
     if address.property("authKey").is_some_and(|key| !key.eq_ignore_ascii_case("authorization")) {
         return Err(Fault::bad(&at("authKey"), "a secret is shown as `Authorization` and as no other header"));
     }
-    connector.secret(name).map(drop).map_err(|f| Fault { place: at(NAME), ..f })
+    connector.header_secret(name).map(drop).map_err(|f| Fault { place: at(NAME), ..f })
 }

@@ -358,6 +358,18 @@ async fn what_a_policy_says_beside_its_purpose_is_in_the_agreement() {
     let done = negotiated(&c, &p.address, weaker, Strategy::Automatic).await;
     assert_eq!((done.state, crate::deals::code(&done)), (Some(NegotiationState::Terminated), "offer-weakened"));
 
+    // What is shown can be put back as it is.
+    let (_, shown) = wire.get("/policydefinitions/terms").await;
+    assert_eq!(wire.put("/policydefinitions/terms", &shown).await, (200, json!({})), "{shown}");
+    assert_eq!(wire.get("/policydefinitions/terms").await.1, shown);
+    for path in ["/assets/urn:asset:air", "/contractdefinitions/air"] {
+        let (_, shown) = wire.get(path).await;
+        assert_eq!(wire.put(path.rsplit_once('/').expect("a path").0, &shown).await, (200, json!({})), "{shown}");
+        assert_eq!(wire.get(path).await.1, shown);
+    }
+    let kept = p.connector.agreement(agreement["@id"].as_str().expect("an id")).await.expect("read").expect("there");
+    assert!(kept.ended.is_none(), "nothing changed for anybody");
+
     // An access policy says who, and nothing that it would then not hold anybody to.
     let (status, said) = wire.post("/contractdefinitions", &contract("other", "terms", "anyone", about(AIR))).await;
     assert_eq!((status, &said[0]["type"]), (400, &json!("policy-not-kept")), "{said}");

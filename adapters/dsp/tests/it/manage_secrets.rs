@@ -74,11 +74,13 @@ async fn a_transfer_is_asked_for_with_the_secret_that_its_destination_names() {
     let wire = taker.managed();
     let begin = |destination: Value| json!({"counterPartyId": "p", "counterPartyAddress": double.base, "contractId": agreement, "transferType": "HttpData-PUSH", "dataDestination": destination});
     let named = json!({"type": "HttpData", "baseUrl": "https://c.example/in", "secretName": "push"});
-    let refused: [(&str, Value); 4] = [
+    wire.make("/secrets", json!({"@id": "lines", "value": "two\nlines"})).await;
+    let refused: [(&str, Value); 5] = [
         ("no such secret", named.clone()),
         ("a secret and a value", json!({"type": "HttpData", "baseUrl": "https://c.example/in", "secretName": "push", "authCode": "x"})),
         ("another header", json!({"type": "HttpData", "baseUrl": "https://c.example/in", "secretName": "push", "authKey": "X-Key"})),
         ("a header without anything", json!({"type": "HttpData", "baseUrl": "https://c.example/in", "secretName": "nothing", "authKey": "Authorization"})),
+        ("what is no header", json!({"type": "HttpData", "baseUrl": "https://c.example/in", "secretName": "lines"})),
     ];
     for (what, destination) in &refused {
         if *what != "no such secret" {
