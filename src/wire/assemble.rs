@@ -129,6 +129,10 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         probes.push(Probe { name: import.name.clone(), kind: "import".into(), health });
     }
     router = router.merge(super::office::routes(&hub, &metrics, probes));
+    // Before anybody is answered: what was defined is on offer from the first request on.
+    if let Some(connector) = &connector {
+        connector.prepare().await?;
+    }
 
     let known = known(authenticator(config, &client), connector.as_ref());
     let server = serve(config, &base_url, router, known, metrics, clock).await?;
@@ -141,7 +145,6 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
         tasks.spawn(watcher);
     }
     if let Some(connector) = &connector {
-        connector.prepare().await?;
         tasks.spawn(connector.clone().run());
         tasks.spawn(connector.clone().watch());
         tasks.spawn(connector.clone().register());

@@ -4,7 +4,10 @@ use crate::config::Config;
 use crate::config::dataspace::{Dataspace, IdentityKind};
 use std::sync::Arc;
 use waybill_context::Contexts;
-use waybill_dsp::{About, Conformance, Connector, ControlPlane, DspConfig, Identity, Import, Limits, MockIdentity, OAuthIdentity, Offering, Participant, PulledPage, ReadPage, Role, Seed, StaticIdentity, Strategy};
+use waybill_dsp::{
+    About, Conformance, Connector, ControlPlane, DataRoute, DspConfig, Identity, Import, Limits, MockIdentity, OAuthIdentity, Offering, Participant, PulledPage, ReadPage, Role, Seed, StaticIdentity,
+    Strategy, Terms,
+};
 use waybill_exchange::Hub;
 use waybill_http::{Client, InResponse, Router, TokenVerifier};
 use waybill_model::{DateTime, Problem, ProblemCode};
@@ -97,17 +100,28 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             crawl: p.crawl,
         })
     });
+    let routes: Vec<DataRoute> = config
+        .routes
+        .iter()
+        .map(|route| DataRoute {
+            name: route.name.clone(),
+            types: route.select.types.clone(),
+            ids: route.select.ids.clone(),
+            attributes: route.attributes.iter().filter(|a| a.transform != crate::config::model::Transform::Drop).map(|a| a.name.clone()).collect(),
+            personal: route.personal,
+        })
+        .collect();
     let offers = space.offers.iter().filter_map(|offer| {
-        let route = config.routes.iter().find(|r| Some(&r.name) == offer.route.as_ref().map(|(_, n)| n))?;
+        let route = routes.iter().find(|r| Some(&r.name) == offer.route.as_ref().map(|(_, n)| n))?;
         let to = offer.participants.iter().filter_map(|(_, name)| space.participants.iter().find(|p| p.name == *name)).map(|p| p.id.clone()).collect();
         Some(Arc::new(Offering {
             dataset: offer.dataset.clone(),
             title: offer.title.clone(),
             description: offer.description.clone(),
             legislation: offer.legislation.clone(),
-            types: route.select.types.clone(),
-            ids: route.select.ids.clone(),
-            attributes: route.attributes.iter().filter(|a| a.transform != crate::config::model::Transform::Drop).map(|a| a.name.clone()).collect(),
+            types: route.types.clone(),
+            ids: route.ids.clone(),
+            attributes: route.attributes.clone(),
             personal: route.personal,
             purposes: offer.purposes.iter().map(|(_, p)| p.clone()).collect(),
             to,
@@ -120,8 +134,11 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
                 (None, false) => Strategy::Automatic,
             },
             offer_id: offer.offer_id.clone(),
+            route: Some(route.name.clone()),
+            terms: Terms::default(),
         }))
     });
+    let offers = offers.collect();
     let conformance = space.conformance.as_ref().map(|run| Conformance {
         negotiations: run.negotiations.clone(),
         transfers: run.transfers.clone(),
@@ -154,7 +171,8 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
         participant: space.participant.clone(),
         base_url: base_url.to_owned(),
         participants: participants.collect(),
-        offers: offers.collect(),
+        offers,
+        routes,
         conformance,
         control_plane: control_plane.map(Arc::new),
         limits,

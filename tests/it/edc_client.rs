@@ -62,6 +62,18 @@ async fn a_client_of_the_edc_gets_data_from_one_hub_by_another() {
     assert_eq!(said["after"], 401, "nothing is had after the end: {said}");
     assert_eq!(said["kept"], json!([[format!("http://{giver}/dsp/2025-1"), ["urn:dataset:air"]]]), "{said}");
 
+    let defined = &said["defined"];
+    assert_eq!(defined["made"], json!(["urn:asset:defined", "open", "defined"]), "{said}");
+    assert_eq!(defined["permissions"], json!(["http://www.w3.org/ns/odrl/2/use"]), "{said}");
+    assert_eq!((&defined["asset"], &defined["found"]), (&json!("Air once more"), &json!([["urn:asset:defined", "Renamed"]])), "{said}");
+    assert_eq!(defined["refused"], json!(["Duplicate", "BadRequest", "Duplicate", "Duplicate", "Duplicate"]), "{said}");
+    assert_eq!((&defined["data"]["status"], &defined["data"]["body"][0]["id"]), (&json!(200), &air["id"]), "{said}");
+    assert_eq!((&defined["left"], &defined["state"], &defined["after"]), (&json!(["urn:dataset:air"]), &json!("TERMINATED"), &json!(401)), "{said}");
+    assert_eq!((&defined["gone"], &defined["secret"]), (&json!("NotFound"), &json!(["key", false, "NotFound"])), "{said}");
+    for hub in &hubs {
+        assert!(!hub.log().contains("never-shown"), "a secret is in a log");
+    }
+
     // The catalogue for data portals stands beside it, for nobody in particular.
     let open = call(&client, Method::GET, &format!("http://{giver}/dsp/dcat"), "", None).await.expect("an answer");
     let open: Value = open.json().expect("JSON");

@@ -3,6 +3,7 @@
 use crate::config::{DspConfig, Offering, Participant};
 use crate::vocab::{CONTEXT, ODRL, WAYBILL};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use waybill_keys::{b64url, jcs, sha256};
 use waybill_model::Iri;
 
@@ -53,7 +54,8 @@ fn operand(name: &str) -> String {
 fn terms(offering: &Offering, purpose: Option<&Iri>) -> Map<String, Value> {
     let mut constraints = Vec::new();
     if let Some(purpose) = purpose {
-        constraints.push(json!({"leftOperand": operand("purpose"), "operator": "isA", "rightOperand": purpose.as_str()}));
+        let operator = if offering.terms.exactly { "eq" } else { "isA" };
+        constraints.push(json!({"leftOperand": operand("purpose"), "operator": operator, "rightOperand": purpose.as_str()}));
     }
     if offering.personal {
         // The agreement stands between organisations: whose data flows under it is decided by each person's tag, value by value.
@@ -67,14 +69,24 @@ fn terms(offering: &Offering, purpose: Option<&Iri>) -> Map<String, Value> {
     if !constraints.is_empty() {
         permission["constraint"] = constraints.into();
     }
-    if offering.personal {
-        permission["duty"] = json!([{"action": operand("delete")}, {"action": operand("inform")}]);
+    let own = |actions: &[&str]| if offering.personal { actions.iter().map(|a| json!({"action": operand(a)})).collect() } else { Vec::new() };
+    let both = |mut own: Vec<Value>, said: &[Value]| {
+        let more: Vec<Value> = said.iter().filter(|rule| !own.contains(rule)).cloned().collect();
+        own.extend(more);
+        own
+    };
+    let duties = both(own(&["delete", "inform"]), &offering.terms.duties);
+    if !duties.is_empty() {
+        permission["duty"] = duties.into();
     }
     let mut out = Map::new();
     out.insert("@type".into(), "Offer".into());
     out.insert("permission".into(), json!([permission]));
-    if offering.personal {
-        out.insert("prohibition".into(), json!([{"action": operand("distribute")}]));
+    // An empty list is not valid there.
+    for (name, rules) in [("prohibition", both(own(&["distribute"]), &offering.terms.prohibitions)), ("obligation", offering.terms.obligations.clone())] {
+        if !rules.is_empty() {
+            out.insert(name.into(), rules.into());
+        }
     }
     out
 }
@@ -84,15 +96,27 @@ pub fn enforcement(offering: &Offering) -> &'static str {
     if offering.needs_enforcing { "provider-and-consumer" } else { "provider-only" }
 }
 
-/// A dataset.
-pub fn dataset(config: &DspConfig, offering: &Offering) -> Value {
+/// All offers of a dataset, each once: what the offerings `all` of it come to.
+pub fn all_offers<'a>(all: impl IntoIterator<Item = &'a Arc<Offering>>) -> Vec<Offered> {
+    let mut out: Vec<Offered> = Vec::new();
+    for offered in all.into_iter().flat_map(|o| offers(o)) {
+        if !out.iter().any(|known| known.offer["@id"] == offered.offer["@id"]) {
+            out.push(offered);
+        }
+    }
+    out
+}
+
+/// The dataset that `first` and `more` are offerings of.
+pub fn dataset(config: &DspConfig, first: &Arc<Offering>, more: &[&Arc<Offering>]) -> Value {
+    let offering = first;
     let service = format!("{}#service", config.address());
     let distributions: Vec<Value> = offering
         .formats
         .iter()
         .map(|format| json!({"@type": "Distribution", "format": format.as_str(), "accessService": {"@id": service, "@type": "DataService", "endpointURL": config.address()}}))
         .collect();
-    let policies: Vec<Value> = offers(offering).into_iter().map(|o| o.offer).collect();
+    let policies: Vec<Value> = all_offers(std::iter::once(first).chain(more.iter().copied())).into_iter().map(|o| o.offer).collect();
     let mut out = json!({"@id": offering.dataset, "@type": "Dataset", "hasPolicy": policies, "distribution": distributions});
     if let Some(title) = &offering.title {
         out["http://purl.org/dc/terms/title"] = title.as_str().into();
@@ -110,8 +134,9 @@ pub fn dataset(config: &DspConfig, offering: &Offering) -> Value {
 
 /// A page of the catalogue of what `who` may see: from `offset` on, `limit` at most, and whether there is more.
 pub fn page(config: &DspConfig, who: &Participant, offset: usize, limit: usize) -> (Value, bool) {
-    let mut seen = config.offers.iter().filter(|o| is_for(o, who)).skip(offset);
-    let datasets: Vec<Value> = seen.by_ref().take(limit).map(|o| dataset(config, o)).collect();
+    let visible: Vec<&Arc<Offering>> = config.offers.iter().filter(|o| is_for(o, who)).collect();
+    let mut seen = visible.chunk_by(|a, b| a.dataset == b.dataset).skip(offset);
+    let datasets: Vec<Value> = seen.by_ref().take(limit).filter_map(|all| all.split_first()).map(|(first, more)| dataset(config, first, more)).collect();
     let more = seen.next().is_some();
     let service = format!("{}#service", config.address());
     let mut out = json!({

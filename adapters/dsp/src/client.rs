@@ -103,7 +103,11 @@ impl Connector {
             let this = self.clone();
             tokio::spawn(async move {
                 let talk = &entry.state.talk;
-                let done = match this.post(&talk.participant, &talk.address, &pending.path, &pending.body, pending.attempts).await {
+                let sent = match this.with_secret(&entry.state, pending.message, &pending.body) {
+                    Ok(body) => this.post(&talk.participant, &talk.address, &pending.path, &body, pending.attempts).await,
+                    Err(fault) => Sent::Failed { why: fault.to_string(), again: false },
+                };
+                let done = match sent {
                     Sent::Taken(answer) => this.transfer_taken(&entry.id, pending.number, &answer).await,
                     Sent::Failed { why, again } => this.transfer_failed(&entry.id, pending.number, &why, again).await,
                 };

@@ -1,7 +1,9 @@
 //! What the configuration says of the connector: who it is, whom it knows, what it offers.
 
+use crate::catalog;
 use crate::machine::Role;
 use crate::vocab::Format;
+use serde_json::Value;
 use std::sync::Arc;
 use waybill_http::Auth;
 use waybill_model::{DateTime, Iri, PartyId};
@@ -15,8 +17,10 @@ pub struct DspConfig {
     pub base_url: String,
     /// The connectors it deals with.
     pub participants: Vec<Arc<Participant>>,
-    /// What it offers.
+    /// What it offers. Entries of one dataset stand side by side: each is what some participants are offered on terms of its own.
     pub offers: Vec<Arc<Offering>>,
+    /// The routes of the hub that a dataset can be made of.
+    pub routes: Vec<DataRoute>,
     /// Scripts and agreements of a conformance run; nothing otherwise.
     pub conformance: Option<Conformance>,
     /// The control plane of another make that signals here; nothing where nobody may.
@@ -110,6 +114,34 @@ impl Participant {
     }
 }
 
+/// A route of the hub, as far as a dataset can be made of it.
+#[derive(Debug, Clone)]
+pub struct DataRoute {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The expanded types of its entities.
+    pub types: Vec<Iri>,
+    /// Its entities, when they are named.
+    pub ids: Vec<Iri>,
+    /// Its Attributes; empty for all.
+    pub attributes: Vec<Iri>,
+    /// Whether it is about persons.
+    pub personal: bool,
+}
+
+/// What an offer says beside its purposes and its end. The rules are those of ODRL, in the protocol's form and without constraints.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    /// What a consumer does as a condition of its permission.
+    pub duties: Vec<Value>,
+    /// What it may not do.
+    pub prohibitions: Vec<Value>,
+    /// What it does in any case.
+    pub obligations: Vec<Value>,
+    /// Whether a purpose is meant exactly: not those that it contains too.
+    pub exactly: bool,
+}
+
 /// A dataset on offer: a route of the hub for some purposes.
 #[derive(Debug, Clone)]
 pub struct Offering {
@@ -143,6 +175,10 @@ pub struct Offering {
     pub strategy: Strategy,
     /// The offer's identifier where it must be a certain one.
     pub offer_id: Option<String>,
+    /// The name of the route that it is made of, where that is known.
+    pub route: Option<String>,
+    /// What is said beside the purposes and the end.
+    pub terms: Terms,
 }
 
 /// How a process is led.
@@ -195,7 +231,15 @@ impl DspConfig {
         let trimmed = address.trim_end_matches('/');
         self.participants.iter().find(|p| p.address.as_deref().is_some_and(|a| a.trim_end_matches('/') == trimmed))
     }
-    /// The offering `dataset`.
+    /// The route `name`.
+    pub fn route(&self, name: &str) -> Option<&DataRoute> {
+        self.routes.iter().find(|r| r.name == name)
+    }
+    /// What of `dataset` is offered to `who`: one entry for each set of terms.
+    pub fn offered<'a>(&'a self, dataset: &'a str, who: &'a Participant) -> impl Iterator<Item = &'a Arc<Offering>> {
+        self.offers.iter().filter(move |o| o.dataset == dataset && catalog::is_for(o, who))
+    }
+    /// An offering of `dataset`: what it is of, which is the same in each, whatever the terms.
     pub fn offering(&self, dataset: &str) -> Option<&Arc<Offering>> {
         self.offers.iter().find(|o| o.dataset == dataset)
     }

@@ -70,6 +70,7 @@ impl Connector {
     /// # Errors
     /// The store's.
     pub async fn prepare(&self) -> Result<(), Problem> {
+        self.load_definitions().await?;
         let mut after: Option<String> = None;
         loop {
             let page = self.transfers().list::<Transfer>(500, after.as_deref()).await?;

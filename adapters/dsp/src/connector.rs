@@ -4,6 +4,7 @@ use crate::config::{DspConfig, Participant};
 use crate::fault::Fault;
 use crate::flow::{Feed, FeedMaker};
 use crate::identity::Identity;
+use crate::manage::Definitions;
 use crate::process::{Agreed, Negotiation, Transfer};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,7 +23,9 @@ pub struct Connector(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub hub: Hub,
     pub client: Client,
-    pub settings: RwLock<(Arc<DspConfig>, Arc<dyn Identity>)>,
+    pub settings: RwLock<Settings>,
+    /// Held while a definition of the operator's is changed: one after the other.
+    pub changes: Arc<tokio::sync::Mutex<()>>,
     /// Rung when something is to be sent.
     pub bell: Notify,
     /// Processes whose message is under way.
@@ -39,6 +42,33 @@ pub(crate) struct Inner {
 }
 
 type Imports = (Vec<Arc<crate::import::Import>>, Option<Arc<dyn crate::import::ReadPage>>);
+/// What the connector goes by.
+pub(crate) struct Settings {
+    /// As the configuration says it.
+    said: Arc<DspConfig>,
+    /// What the operator defined beside it.
+    definitions: Arc<Definitions>,
+    /// Both: what counts.
+    config: Arc<DspConfig>,
+    identity: Arc<dyn Identity>,
+}
+
+impl Settings {
+    fn new(said: Arc<DspConfig>, definitions: Arc<Definitions>, identity: Arc<dyn Identity>) -> Self {
+        let (made, left_out) = definitions.offerings(&said);
+        for reason in &left_out {
+            tracing::warn!(code = reason.code(), "a defined offer is not made: {reason}");
+        }
+        let config = if made.is_empty() {
+            said.clone()
+        } else {
+            let mut config = (*said).clone();
+            config.offers.extend(made);
+            Arc::new(config)
+        };
+        Self { said, definitions, config, identity }
+    }
+}
 
 impl Connector {
     /// A connector on `hub` that calls out through `client`. `feeds` makes a follower's specification of a feed: the kind of its sink, and what
@@ -53,7 +83,8 @@ impl Connector {
         Self(Arc::new(Inner {
             hub,
             client,
-            settings: RwLock::new((Arc::new(config), identity)),
+            settings: RwLock::new(Settings::new(Arc::new(config), Arc::default(), identity)),
+            changes: Arc::default(),
             bell: Notify::new(),
             flights: Mutex::default(),
             crawls: Mutex::default(),
@@ -64,17 +95,31 @@ impl Connector {
         }))
     }
 
-    /// Puts another configuration in force. Processes go on as they were begun.
+    /// Puts another configuration in force. Processes go on as they were begun. What the operator defined beside it stays; of that, what the
+    /// configuration has no route for any more is not offered.
     pub fn replace(&self, config: DspConfig, identity: Arc<dyn Identity>) {
-        *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(config), identity);
+        let mut settings = self.0.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *settings = Settings::new(Arc::new(config), settings.definitions.clone(), identity);
     }
 
-    /// The configuration in force.
+    /// Puts other definitions in force.
+    pub(crate) fn redefine(&self, definitions: Definitions) {
+        let mut settings = self.0.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *settings = Settings::new(settings.said.clone(), Arc::new(definitions), settings.identity.clone());
+    }
+
+    /// What the configuration says, and what the operator defined beside it.
+    pub(crate) fn definitions(&self) -> (Arc<DspConfig>, Arc<Definitions>) {
+        let settings = self.0.settings.read().unwrap_or_else(PoisonError::into_inner);
+        (settings.said.clone(), settings.definitions.clone())
+    }
+
+    /// The configuration in force, with what the operator defined beside it.
     pub fn config(&self) -> Arc<DspConfig> {
-        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone()
     }
     pub(crate) fn identity(&self) -> Arc<dyn Identity> {
-        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).identity.clone()
     }
     pub(crate) fn now(&self) -> DateTime {
         self.0.hub.clock().now()

@@ -3,12 +3,13 @@
 //! Nobody is known here, so what is for named participants, or only for those that enforce consent, is not in it. Neither are the entities
 //! that an offer names: they may be people's.
 
-use crate::catalog::{Offered, offers};
+use crate::catalog::{Offered, all_offers};
 use crate::config::{DspConfig, Offering};
 use crate::connector::segment;
 use crate::vocab::{Format, ODRL, WAYBILL};
 use oxrdf::{BlankNode, Graph, Literal, NamedNode, NamedOrBlankNode, Term, Triple};
 use serde_json::Value;
+use std::sync::Arc;
 use waybill_model::Iri;
 
 /// Prefixes and what they stand for, in both forms.
@@ -143,8 +144,9 @@ impl Writer<'_> {
         }
 
         let config = self.config;
-        for offering in config.offers.iter().filter(|o| is_public(o)) {
-            let dataset = self.dataset(offering, &service);
+        let public: Vec<&Arc<Offering>> = config.offers.iter().filter(|o| is_public(o)).collect();
+        for all in public.chunk_by(|a, b| a.dataset == b.dataset) {
+            let Some(dataset) = self.dataset(all, &service) else { continue };
             self.say(&own, DCAT, "dataset", dataset.clone());
             self.say(&service, DCAT, "servesDataset", dataset.clone());
             self.say(&dataset, DCT, "publisher", publisher.clone());
@@ -180,7 +182,9 @@ impl Writer<'_> {
         Some(node)
     }
 
-    fn dataset(&mut self, offering: &Offering, service: &NamedOrBlankNode) -> NamedOrBlankNode {
+    /// The dataset that `all` are offerings of.
+    fn dataset(&mut self, all: &[&Arc<Offering>], service: &NamedOrBlankNode) -> Option<NamedOrBlankNode> {
+        let offering = all.first()?;
         let node: NamedOrBlankNode = self.node(&offering.dataset).into();
         let kinds: Vec<&str> = offering.types.iter().map(|t| short(t.as_str())).collect();
         let title = offering.title.clone().unwrap_or_else(|| offering.dataset.clone());
@@ -201,7 +205,7 @@ impl Writer<'_> {
             self.say(&node, DCAT, "keyword", text(short(kind.as_str())));
         }
         self.legislation(&node, &offering.legislation);
-        for Offered { offer, .. } in offers(offering) {
+        for Offered { offer, .. } in all_offers(all.iter().copied()) {
             let policy = self.offer(&offer);
             self.say(&node, ODRL, "hasPolicy", policy);
         }
@@ -221,7 +225,7 @@ impl Writer<'_> {
             self.legislation(&way, &offering.legislation);
             self.say(&node, DCAT, "distribution", way);
         }
-        node
+        Some(node)
     }
 
     fn offer(&mut self, offer: &Value) -> NamedOrBlankNode {

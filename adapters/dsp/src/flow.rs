@@ -120,7 +120,9 @@ fn sending(transfer: &Transfer) -> Option<Sending<'_>> {
 }
 
 fn feed(address: &DataAddress, offering: &Offering) -> Option<Feed> {
-    let authorization = address.property("authorization").map(|token| match address.property("authType") {
+    // The Eclipse EDC says the name and the value of a header.
+    let named = || address.property("authCode").filter(|_| address.property("authKey").is_none_or(|key| key.eq_ignore_ascii_case("authorization")));
+    let authorization = address.property("authorization").or_else(named).map(|token| match address.property("authType") {
         Some("bearer") if !token.starts_with("Bearer ") => format!("Bearer {token}"),
         _ => token.to_owned(),
     });

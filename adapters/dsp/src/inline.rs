@@ -26,6 +26,19 @@ pub(crate) fn inline(mut value: Value) -> Value {
     value
 }
 
+/// A policy with what its names mean written beside it, for where another vocabulary holds around it.
+pub(crate) fn policy(mut policy: Value) -> Value {
+    let mut context = written_out();
+    for name in ["Set", "Agreement"] {
+        context[name] = format!("{ODRL}{name}").into();
+    }
+    for name in ["target", "assigner", "assignee"] {
+        context[name] = json!({"@id": format!("{ODRL}{name}"), "@type": "@id"});
+    }
+    policy["@context"] = context;
+    policy
+}
+
 fn written_out() -> Value {
     let mut out = Map::new();
     for (namespace, names) in TERMS {

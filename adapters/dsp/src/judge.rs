@@ -42,12 +42,14 @@ impl Connector {
         let fail = |code: &str, reason: String, side| Err(Failure { code: code.into(), reason, side });
         let config = self.config();
         let Some(theirs) = next.offer() else { return fail("no-offer", "there is no offer on the table".into(), Role::Consumer) };
-        let who = config.participant(&next.talk.participant);
-        let Some((offering, who)) = config.offering(&next.dataset).zip(who).filter(|(o, w)| catalog::is_for(o, w)) else {
-            return fail("offer-not-found", "this dataset is not offered to this participant any more".into(), Role::Provider);
-        };
+        let none = || fail("offer-not-found", "this dataset is not offered to this participant any more".into(), Role::Provider);
+        let Some(who) = config.participant(&next.talk.participant) else { return none() };
+        let mut offered = config.offered(&next.dataset, who).peekable();
+        if offered.peek().is_none() {
+            return none();
+        }
         let id = theirs.offer["@id"].as_str().unwrap_or_default();
-        let Some(own) = catalog::offer(offering, id) else {
+        let Some((offering, own)) = offered.find_map(|o| Some((o, catalog::offer(o, id)?))) else {
             return fail("offer-not-found", format!("the offer {id} is not made any more: the terms changed; ask for the catalogue again"), Role::Provider);
         };
         if let Some(until) = offering.until.filter(|until| *until <= self.now()) {
@@ -119,11 +121,14 @@ impl Connector {
         let policy = next.agreement.clone()?;
         let id = policy.get("@id")?.as_str()?.to_owned();
         let config = self.config();
-        let offering: Option<&Arc<Offering>> = (next.talk.role == Role::Provider).then(|| config.offering(&next.dataset)).flatten();
-        let offered = offering.and_then(|o| next.offer().and_then(|p| catalog::offer(o, p.offer["@id"].as_str()?)));
-        let purpose = offered.and_then(|o| o.purpose).or_else(|| purpose_of(&policy));
+        let all: Vec<&Arc<Offering>> = config.offers.iter().filter(|o| next.talk.role == Role::Provider && o.dataset == next.dataset).collect();
+        let said = next.offer().and_then(|p| p.offer["@id"].as_str());
+        let found = said.and_then(|id| all.iter().find_map(|o| Some((*o, catalog::offer(o, id)?))));
+        // Where the offer is not made any more, the earliest end of all that is offered holds.
+        let last = found.as_ref().map_or_else(|| all.iter().filter_map(|o| o.until).min(), |(offering, _)| offering.until);
+        let purpose = found.and_then(|(_, o)| o.purpose).or_else(|| purpose_of(&policy));
         // An offer may end earlier than the dataset does.
-        let until = [offering.and_then(|o| o.until), crate::terms::until(&policy)].into_iter().flatten().min();
+        let until = [last, crate::terms::until(&policy)].into_iter().flatten().min();
         Some(Agreed {
             id,
             role: next.talk.role,

@@ -36,7 +36,7 @@ mod terms;
 mod transfer;
 mod vocab;
 
-pub use config::{About, Conformance, ControlPlane, DspConfig, Limits, Offering, Participant, Seed, Strategy};
+pub use config::{About, Conformance, ControlPlane, DataRoute, DspConfig, Limits, Offering, Participant, Seed, Strategy, Terms};
 pub use conformance::routes as conformance_routes;
 pub use connector::Connector;
 pub use crawl::{CrawlFault, CrawlState, Crawled};

@@ -38,13 +38,8 @@ impl Connector {
         let config = self.config();
         let id = offer["@id"].as_str().unwrap_or_default();
         let target = offer.get("target").and_then(Value::as_str);
-        let mut visible = config.offers.iter().filter(|o| catalog::is_for(o, who));
-        let offering = match target {
-            Some(target) => visible.find(|o| o.dataset == target),
-            None => visible.find(|o| catalog::offer(o, id).is_some()),
-        };
-        let known = offering.filter(|o| catalog::offer(o, id).is_some());
-        let Some(offering) = known else {
+        let mut visible = config.offers.iter().filter(|o| catalog::is_for(o, who) && target.is_none_or(|target| o.dataset == target));
+        let Some(offering) = visible.find(|o| catalog::offer(o, id).is_some()) else {
             return Err(Fault::new(400, "offer-not-found", "/offer/@id", "this hub makes no such offer to this participant for this dataset; ask for the catalogue again"));
         };
         let begun = Begin { who, role: Role::Provider, peer_pid: consumer, address, dataset: &offering.dataset, strategy: offering.strategy.clone() };
@@ -261,8 +256,7 @@ impl Connector {
     /// 404 when there is no such dataset or offer for this participant, 400 when its connector's address is not known.
     pub async fn offer_to(&self, who: &Participant, dataset: &str, offer_id: &str) -> Result<String, Fault> {
         let config = self.config();
-        let offering = config.offering(dataset).filter(|o| catalog::is_for(o, who)).ok_or_else(Fault::missing)?;
-        let offered = catalog::offer(offering, offer_id).ok_or_else(Fault::missing)?;
+        let (offering, offered) = config.offered(dataset, who).find_map(|o| Some((o, catalog::offer(o, offer_id)?))).ok_or_else(Fault::missing)?;
         let address = who.address.clone().ok_or_else(|| Fault::new(400, "no-address", "", "the address of this participant's connector is not configured"))?;
         let (now, id) = (self.now(), fresh_id());
         let offer = targeted(&offered.offer, dataset);
@@ -489,9 +483,8 @@ impl Connector {
         let own = next.offers.iter().find(|p| p.by == next.talk.role).map(|p| p.offer.clone());
         let config = self.config();
         let published = || {
-            let offering = config.offering(&next.dataset)?;
             let asked = next.offers.last().and_then(|p| p.offer["@id"].as_str());
-            let all = catalog::offers(offering);
+            let all = catalog::all_offers(config.offered(&next.dataset, config.participant(&next.talk.participant)?));
             let same = all.iter().find(|o| o.offer["@id"].as_str() == asked).or(all.first())?;
             Some(same.offer.clone())
         };

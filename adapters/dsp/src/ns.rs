@@ -98,12 +98,28 @@ fn constraint(value: &Value) -> Value {
                 let text = plain(value).map(local).unwrap_or_default().to_owned();
                 out.insert("operator".into(), text.into());
             }
-            "rightOperand" if is_odrl(name, "rightOperand") => drop(out.insert("rightOperand".into(), value.clone())),
+            "rightOperand" if is_odrl(name, "rightOperand") => drop(out.insert("rightOperand".into(), right_operand(value))),
             "@type" => {}
             _ => drop(out.insert(name.clone(), value.clone())),
         }
     }
     Value::Object(out)
+}
+
+/// A right operand as expanded JSON-LD writes it, in the short form: a value with a type keeps it.
+fn right_operand(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => match list.as_slice() {
+            [one @ Value::Object(map)] if map.contains_key("@value") || map.contains_key("@id") => right_operand(one),
+            all => all.iter().map(right_operand).collect(),
+        },
+        Value::Object(map) if map.len() == 1 => match map.get("@value").or_else(|| map.get("@id")) {
+            Some(Value::String(text)) => text.as_str().into(),
+            Some(Value::Array(_)) | None => value.get("@list").map_or_else(|| value.clone(), right_operand),
+            Some(_) => value.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 /// A term: one of `short` by its short name, an ODRL one as a whole IRI, anything else as it is.

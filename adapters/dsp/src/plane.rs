@@ -3,7 +3,6 @@
 //! Data itself leaves through the hub's NGSI-LD interface, or through a follower, under the agreement's licence: the gate decides each
 //! request and each delivery anew. What is here gives tokens out, knows them again, and keeps each transfer in the state that fits.
 
-use crate::catalog;
 use crate::config::{DspConfig, Offering, Participant};
 use crate::connector::Connector;
 use crate::decode::DataAddress;
@@ -96,7 +95,10 @@ impl Connector {
             Format::Query => format!("{base}/ngsi-ld/v1"),
             Format::Push | Format::Feed => return None,
         };
-        let tokens = self.issue_for(transfer, config.offering(&transfer.dataset).and_then(|o| o.until), now);
+        // Of several sets of terms the one that lasts longest: a token opens nothing once its agreement is over.
+        let offered = config.participant(&transfer.talk.participant).into_iter().flat_map(|who| config.offered(&transfer.dataset, who));
+        let until = offered.map(|o| o.until).reduce(|a, b| Some(a?.max(b?))).flatten();
+        let tokens = self.issue_for(transfer, until, now);
         let pid = encode_component(&transfer.talk.id);
         let mut properties = vec![
             ("authorization".to_owned(), tokens.access_token.clone()),
@@ -270,10 +272,11 @@ impl Connector {
             return Some("the time that was agreed is over".into());
         }
         let Some(who) = config.participant(&agreed.participant) else { return Some("the participant is not registered here any more".into()) };
-        let Some(offering) = config.offering(&agreed.dataset).filter(|o| catalog::is_for(o, who)) else {
+        let mut offered = config.offered(&agreed.dataset, who).peekable();
+        if offered.peek().is_none() {
             return Some("the dataset is not offered to this participant any more".into());
-        };
-        let purpose = agreed.purpose.as_ref().is_none_or(|p| offering.purposes.contains(p));
+        }
+        let purpose = agreed.purpose.as_ref().is_none_or(|p| offered.any(|o| o.purposes.contains(p)));
         (!purpose).then(|| "the dataset is not offered for this purpose any more".into())
     }
 

@@ -188,8 +188,9 @@ impl Connector {
         let answer = async {
             let who = self.who(&request).await?;
             let config = self.config();
-            let found = config.offering(request.param("id")).filter(|o| catalog::is_for(o, &who)).ok_or_else(Fault::missing)?;
-            let mut dataset = catalog::dataset(&config, found);
+            let found: Vec<_> = config.offered(request.param("id"), &who).collect();
+            let (first, more) = found.split_first().ok_or_else(Fault::missing)?;
+            let mut dataset = catalog::dataset(&config, first, more);
             dataset["@context"] = json!([CONTEXT]);
             Ok(Response::json(200, &dataset))
         };

@@ -14,6 +14,12 @@ mod hubs;
 mod import;
 #[path = "it/machine.rs"]
 mod machine;
+#[path = "it/manage.rs"]
+mod manage;
+#[path = "it/manage_bad.rs"]
+mod manage_bad;
+#[path = "it/manage_secrets.rs"]
+mod manage_secrets;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/odd.rs"]

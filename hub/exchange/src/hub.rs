@@ -193,6 +193,12 @@ impl Hub {
         waybill_keys::b64url(waybill_keys::sha256(&[self.inner.secret.as_slice(), b"inbox", connection.as_bytes()].concat()))
     }
 
+    /// The key that this hub seals what it keeps `purpose` with. Drawn from the hub's own secret: whoever has the store whole can open it, and
+    /// whoever has a part of it, or its rows in a dump of their own, cannot.
+    pub fn seal_key(&self, purpose: &str) -> waybill_keys::SealKey {
+        waybill_keys::SealKey::from_bytes(waybill_keys::hmac_sha256(&self.inner.secret, format!("waybill seal: {purpose}").as_bytes()))
+    }
+
     /// An unguessable identifier `urn:waybill:<kind>:<32 hex digits>`.
     pub(crate) fn fresh_id(kind: &str) -> Iri {
         let text = format!("urn:waybill:{kind}:{}", waybill_keys::hex(&waybill_keys::random::<16>()));

@@ -49,7 +49,7 @@ async fn pair() -> Pair {
         auth: Auth::Bearer(Arc::from(TOKEN)),
         enforcing: false, hub: None, crawl: false
     });
-    let config = DspConfig { about: waybill_dsp::About::default(), control_plane: None,
+    let config = DspConfig { about: waybill_dsp::About::default(), control_plane: None, routes: Vec::new(),
         participant: CONSUMER.into(),
         base_url: format!("http://{own}"),
         participants: vec![provider.clone()],

@@ -64,6 +64,8 @@ pub fn offering(dataset: &str, title: Option<&str>, kind: &str) -> Offering {
         needs_enforcing: false,
         strategy: Strategy::Automatic,
         offer_id: None,
+        route: None,
+        terms: waybill_dsp::Terms::default(),
     }
 }
 
@@ -71,6 +73,7 @@ pub fn offering(dataset: &str, title: Option<&str>, kind: &str) -> Offering {
 pub fn settings(id: &str, base_url: &str, participants: Vec<Participant>, offers: Vec<Offering>) -> DspConfig {
     DspConfig {
         control_plane: None,
+        routes: Vec::new(),
         participant: id.to_owned(),
         base_url: base_url.to_owned(),
         participants: participants.into_iter().map(Arc::new).collect(),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use waybill_dsp::{Conformance, Connector, DspConfig, Limits, Offering, PATH, Participant, StaticIdentity, Strategy, conformance_routes, management_routes, routes};
+use waybill_dsp::{Conformance, Connector, DataRoute, DspConfig, Limits, Offering, PATH, Participant, StaticIdentity, Strategy, conformance_routes, management_routes, routes};
 use waybill_exchange::Hub;
 use waybill_gate::{Class, ClassRule, Governance};
 use waybill_http::{
@@ -66,6 +66,8 @@ pub fn open_offering(dataset: &str) -> Offering {
         needs_enforcing: false,
         strategy: Strategy::Automatic,
         offer_id: None,
+        route: None,
+        terms: waybill_dsp::Terms::default(),
     }
 }
 
@@ -78,6 +80,7 @@ pub struct Setup {
     /// Other participants: identifier and, where it is known, the address of its connector.
     pub others: Vec<(&'static str, Option<String>)>,
     pub offers: Vec<Offering>,
+    pub routes: Vec<DataRoute>,
     pub conformance: Option<Conformance>,
     pub limits: Limits,
     pub governance: fn(&mut Governance),
@@ -88,7 +91,7 @@ fn nothing_more(_: &mut Governance) {}
 impl Setup {
     pub fn new(id: &'static str, at: SocketAddr, clock: &Clock) -> Self {
         let store = Store::memory(clock.clone()).expect("a store");
-        Self { id, at, clock: clock.clone(), store, others: Vec::new(), offers: Vec::new(), conformance: None, limits: Limits::default(), governance: nothing_more }
+        Self { id, at, clock: clock.clone(), store, others: Vec::new(), offers: Vec::new(), routes: Vec::new(), conformance: None, limits: Limits::default(), governance: nothing_more }
     }
     pub fn knows(mut self, id: &'static str, connector: Option<String>) -> Self {
         self.others.push((id, connector));
@@ -103,6 +106,7 @@ impl Setup {
         DspConfig {
             about: waybill_dsp::About::default(),
             control_plane: None,
+            routes: self.routes.clone(),
             participant: self.id.to_owned(),
             base_url: format!("http://{}", self.at),
             participants: self
@@ -158,6 +162,10 @@ pub struct Node {
 impl Node {
     pub fn drive(&mut self) {
         self.tasks.push(tokio::spawn(self.connector.clone().run()));
+    }
+    /// Sends nothing more until it is driven again.
+    pub fn pause(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
     }
     /// As a participant calls it.
     pub fn seen_by(&self, token: &str) -> Wire {
