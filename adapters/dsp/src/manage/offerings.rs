@@ -23,11 +23,11 @@ pub(crate) struct LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the asset `{}`", self.asset)?;
-        if !self.contract.is_empty() {
-            write!(f, " under the contract definition `{}`", self.contract)?;
+        match (self.asset.as_str(), self.contract.as_str()) {
+            (asset, "") => write!(f, "the asset `{asset}`: {}", self.why),
+            ("", contract) => write!(f, "the contract definition `{contract}`: {}", self.why),
+            (asset, contract) => write!(f, "the asset `{asset}` under the contract definition `{contract}`: {}", self.why),
         }
-        write!(f, ": {}", self.why)
     }
 }
 
@@ -48,7 +48,13 @@ impl Definitions {
     /// What is on offer by these definitions beside `config`, and what is not though it is defined. Entries of one asset stand side by side.
     pub fn offerings(&self, config: &DspConfig) -> (Vec<Arc<Offering>>, Vec<LeftOut>) {
         let permits: Permits<'_> = self.policies.iter().map(|(id, p)| (id.as_str(), p.value.permits())).collect();
-        let (mut made, mut left_out) = (Vec::new(), Vec::new());
+        let (mut made, mut left_out, mut contracts) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, contract) in &self.contracts {
+            match terms(&contract.value, &permits) {
+                Ok(permits) => contracts.push((id, &contract.value, permits)),
+                Err((code, why)) => left_out.push(LeftOut { code, asset: String::new(), contract: id.clone(), why }),
+            }
+        }
         for (id, asset) in &self.assets {
             let mut leave = |code: &'static str, contract: &str, why: String| left_out.push(LeftOut { code, asset: id.clone(), contract: contract.to_owned(), why });
             if config.offering(id).is_some() {
@@ -67,10 +73,12 @@ impl Definitions {
                 Some(route) => route,
             };
             let view = asset.value.view(id);
-            for (name, contract) in self.contracts.iter().filter(|(_, c)| c.value.selector.iter().all(|s| s.fits(&view))) {
-                match offered(&contract.value, route, &permits) {
-                    Err(fault) => leave(fault.0, name, fault.1),
-                    Ok(permits) => made.extend(permits.into_iter().map(|permit| Arc::new(offering(id, &asset.value, route, permit, config)))),
+            for (name, contract, permits) in contracts.iter().filter(|(_, c, _)| c.selector.iter().all(|s| s.fits(&view))) {
+                if route.personal && permits.iter().any(|p| p.purposes.is_empty()) {
+                    let why = format!("the route `{}` is about persons, and people agree to purposes: the policy `{}` must name one in each permission", route.name, contract.contract);
+                    leave("offer-without-purpose", name, why);
+                } else {
+                    made.extend(permits.iter().map(|permit| Arc::new(offering(id, &asset.value, route, permit.clone(), config))));
                 }
             }
         }
@@ -78,28 +86,24 @@ impl Definitions {
     }
 }
 
-/// What a contract definition lets whom have of a route.
-fn offered(contract: &ContractDefinition, route: &DataRoute, permits: &Permits<'_>) -> Result<Vec<Permit>, (&'static str, String)> {
+/// What a contract definition lets whom have.
+fn terms(contract: &ContractDefinition, permits: &Permits<'_>) -> Result<Vec<Permit>, (&'static str, String)> {
     let of = |id: &str| match permits.get(id) {
         Some(Ok(permits)) => Ok(permits.clone()),
         Some(Err(fault)) => Err(("policy-not-kept", format!("the policy `{id}`: {fault}"))),
         None => Err(("unknown-policy", format!("there is no policy definition `{id}`"))),
     };
-    let terms = of(&contract.contract)?;
+    let said = of(&contract.contract)?;
     let out = if contract.access == contract.contract {
-        terms
+        said
     } else {
         let access = of(&contract.access)?;
         if access.iter().any(|a| !a.purposes.is_empty() || a.terms != Terms::default()) {
             let why = format!("the access policy `{}` says more than who sees the offer and until when; purposes, duties and prohibitions belong into the contract policy", contract.access);
             return Err(("policy-not-kept", why));
         }
-        access.iter().flat_map(|a| terms.iter().map(move |t| both(a, t))).collect()
+        access.iter().flat_map(|a| said.iter().map(move |t| both(a, t))).collect()
     };
-    if route.personal && out.iter().any(|p| p.purposes.is_empty()) {
-        let why = format!("the route `{}` is about persons, and people agree to purposes: the contract policy must name one in each permission", route.name);
-        return Err(("offer-without-purpose", why));
-    }
     // What is for nobody is not offered; without this nobody would mean everybody.
     Ok(out.into_iter().filter(|p| p.to.as_ref().is_none_or(|to| !to.is_empty())).collect())
 }

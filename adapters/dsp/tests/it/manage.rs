@@ -373,6 +373,12 @@ async fn what_a_policy_says_beside_its_purpose_is_in_the_agreement() {
     // An access policy says who, and nothing that it would then not hold anybody to.
     let (status, said) = wire.post("/contractdefinitions", &contract("other", "terms", "anyone", about(AIR))).await;
     assert_eq!((status, &said[0]["type"]), (400, &json!("policy-not-kept")), "{said}");
+    let (status, said) = wire.post("/contractdefinitions", &contract("other", "terms", "anyone", about("nothing yet"))).await;
+    assert_eq!((status, &said[0]["type"]), (400, &json!("policy-not-kept")), "whether it selects anything now or not: {said}");
+    // Nor does a policy in use come to say more.
+    let more = json!({"permission": [{"action": "use", "duty": [{"action": "inform"}]}]});
+    let (status, said) = wire.put("/policydefinitions/anyone", &policy("anyone", more)).await;
+    assert_eq!((status, &said[0]["type"]), (400, &json!("policy-not-kept")), "{said}");
 }
 
 #[tokio::test]
