@@ -87,8 +87,14 @@ impl Connector {
         let Some(hub) = &who.hub else { return Ok(false) };
         let since = self.now().plus_seconds(-HEARD);
         let rows = self.import_rows().list::<Imported>(1000, None).await?;
-        let others = rows.iter().filter(|e| e.id != import.name && e.state.of.as_ref().is_some_and(|of| of.hub.as_ref() == Some(hub)));
-        Ok(others.map(|e| &e.state).all(|row| row.closed || row.agreement.is_none() || row.heard_at.is_some_and(|at| at >= since)))
+        for other in rows.iter().filter(|e| e.id != import.name && e.state.of.as_ref().is_some_and(|of| of.hub.as_ref() == Some(hub))) {
+            let row = &other.state;
+            let heard = row.closed || row.agreement.is_none() || row.heard_at.is_some_and(|at| at >= since);
+            if !heard && !self.holdings(&other.id).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Pulls all pages. What the provider lists no more goes; after a page that is not taken, nothing is said of what did not come.
