@@ -351,6 +351,22 @@ async fn what_is_about_a_person_needs_a_person_and_her_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_from_a_provider_that_is_heard_of_no_more_closes() {
+    let seller = Seller::open(vec![offer(&json!({}))], two_pages()).await;
+    let clock = Clock::system();
+    let company = Company::open(&Store::memory(clock.clone()).expect("a store"), free(), &clock, &seller, false).await;
+    company.holds(&["one", "three", "two"]).await;
+    seller.now().token = "another".into();
+    company.until("it is not let in", |r| r.fault.is_some()).await;
+    company.holds(&["one", "three", "two"]).await;
+    clock.advance_micros(700_000_000);
+    company.holds(&[]).await;
+    seller.start().await;
+    company.holds(&["one", "three", "two"]).await;
+    company.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_taken_out_takes_along_what_it_brought() {
     let seller = Seller::open(vec![offer(&json!({}))], two_pages()).await;
     let company = Company::of(&seller, false).await;
