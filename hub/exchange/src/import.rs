@@ -10,7 +10,7 @@ use crate::notice::did_of;
 use crate::rows::{INBOX, key};
 use std::collections::BTreeMap;
 use waybill_consent::{Acknowledgement, Basis, ConsentBook, ConsentPointer, EnvelopeEvent, Heartbeat, Issue, OnWithdrawal, Outcome, StatusPurpose, StoreAnswer, Terms, Validity};
-use waybill_gate::{Class, INBOUND, Inbound, InboundState};
+use waybill_gate::{Class, IMPORT_HEARD, INBOUND, Inbound, InboundState, is_unheard};
 use waybill_journal::{Kind, Record};
 use waybill_model::{DateTime, Entity, EntityDoc, EnvelopeHash, Iri, PartyId, Problem, ProblemCode, TAG_NAME, TenantId};
 use waybill_store::{Batch, StoreError};
@@ -108,6 +108,24 @@ impl Hub {
     pub fn import_from(&self, connection: &str, sender: &str) {
         let intake = Intake { tenant: TenantId::main(), hub: Some(sender.to_owned()), fed_by: Vec::new(), secret: waybill_keys::random::<32>() };
         self.set_intake(connection, intake);
+    }
+
+    /// Says that the provider behind `sender` was heard of: what came under its agreement stays open until `until`, and closes then by itself.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn heard_from(&self, sender: &str, until: DateTime) -> Result<(), Problem> {
+        let (this, sender, now) = (self.clone(), sender.to_owned(), self.inner.clock.now());
+        let mut batch = Batch::new();
+        batch.then(move |r| {
+            let mut batch = Batch::new();
+            if is_unheard(r, &sender, now)? {
+                this.look_again(&mut batch, now);
+            }
+            batch.put_doc(IMPORT_HEARD, &sender, encode(&until), None);
+            Ok(batch)
+        });
+        self.commit(batch).await.map(drop)
     }
 
     /// Takes what was pulled into the inbox of `connection`. Durable when this returns; admission follows, in this order.

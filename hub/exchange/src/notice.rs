@@ -172,7 +172,7 @@ impl Hub {
     }
 
     /// Everything that came under envelopes is looked at again, in every tenant that takes data from hubs.
-    fn look_again(&self, batch: &mut Batch, now: DateTime) {
+    pub(crate) fn look_again(&self, batch: &mut Batch, now: DateTime) {
         let intakes = self.inner.intake.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let tenants: BTreeSet<TenantId> = intakes.values().filter(|i| i.hub.is_some()).map(|i| i.tenant.clone()).collect();
         for tenant in tenants {

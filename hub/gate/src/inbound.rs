@@ -11,6 +11,9 @@ pub const INBOUND: &str = "envelope-in";
 /// Documents of the last heartbeat of each sender. Key: the sender's base URL.
 pub const HEARTBEAT: &str = "heartbeat-in";
 
+/// Until when what this hub imports under an agreement stays open unless the provider is heard of again. Key: the import's sender.
+pub const IMPORT_HEARD: &str = "import-heard";
+
 /// What became of an envelope that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,4 +97,14 @@ pub fn is_stale(reader: &Reader<'_>, sender: &str, now: DateTime, max_stale_seco
     let row = reader.doc(HEARTBEAT, sender)?;
     let last: Option<LastHeartbeat> = row.and_then(|row| serde_json::from_slice(&row.payload).ok());
     Ok(last.is_none_or(|last| last.at.plus_seconds(max_stale_seconds) < now))
+}
+
+/// Whether a provider without a hub was not heard of in time: whether the agreement still holds is then not known. One that was never heard of
+/// is not.
+///
+/// # Errors
+/// The store's.
+pub fn is_unheard(reader: &Reader<'_>, sender: &str, now: DateTime) -> Result<bool, StoreError> {
+    let until: Option<DateTime> = reader.doc(IMPORT_HEARD, sender)?.and_then(|row| serde_json::from_slice(&row.payload).ok());
+    Ok(until.is_none_or(|until| until < now))
 }

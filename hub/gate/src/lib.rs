@@ -26,7 +26,7 @@ mod window;
 
 pub use gate::{Draft, Gate, HOLDER, MANIFEST, Page};
 pub use governance::{Agreement, BindBy, BindRule, Class, ClassRule, Governance, HolderClass};
-pub use inbound::{HEARTBEAT, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale};
+pub use inbound::{HEARTBEAT, IMPORT_HEARD, INBOUND, Inbound, InboundEnvelope, LastHeartbeat, State as InboundState, is_stale, is_unheard};
 pub use licence::{LICENCE, Licence};
 pub use onward::{JOINT_OF, Joint, ONWARD, key as onward_key};
 pub use pairwise::PairKeys;

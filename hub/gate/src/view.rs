@@ -418,8 +418,13 @@ impl Eyes<'_> {
         }
         // Who issued it may ask for less patience than this hub has, never for more.
         let patience = self.governance.max_stale_seconds.min(i64::from(inbound.envelope.claims.st.max_stale));
-        // An envelope of this hub's own, for what it imports, rests when nothing is heard of the provider.
-        if !self.governance.is_import(&inbound.sender) && inbound::is_stale(self.reader, &inbound.sender, self.now, patience)? {
+        // What is imported is under an envelope of this hub's own: of whom there is to be heard is the provider.
+        let stale = if self.governance.is_import(&inbound.sender) {
+            inbound::is_unheard(self.reader, &inbound.sender, self.now)?
+        } else {
+            inbound::is_stale(self.reader, &inbound.sender, self.now, patience)?
+        };
+        if stale {
             return closed(Reason::Stale, &subjects);
         }
         let own = self.kind == Kind::Operator || self.licence.is_none() && self.scope.recipient.as_ref() == Some(&self.governance.party);

@@ -29,7 +29,7 @@ fn once<T>(what: &str, town: &Town, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(began.elapsed() < HANGS, "{what}: {}", ask(town, "GET", "/waybill/v1/imports", &Value::Null));
+        assert!(began.elapsed() < HANGS, "{what}: {}", ask(town, "GET", "/management/v3/imports", &Value::Null));
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
@@ -56,16 +56,16 @@ fn a_companys_hub_holds_what_people_agreed_to_and_gives_it_up_with_them() {
     for (who, token) in [("for another purpose", OTHER), ("another party", CITY_B)] {
         assert_eq!(listed(&company, token, "SmartMeter"), Vec::<Value>::new(), "{who}");
     }
-    let state = |wanted: &'static str| move |town: &Town| ask(town, "GET", "/waybill/v1/imports", &Value::Null)[0].clone()["state"] == wanted;
+    let state = |wanted: &'static str| move |town: &Town| ask(town, "GET", "/management/v3/imports", &Value::Null)[0].clone()["state"] == wanted;
     let flowing = state("flowing");
     assert!(flowing(&company));
 
     // Over a restart it goes on under the same agreement.
-    let agreement = ask(&company, "GET", "/waybill/v1/imports", &Value::Null)[0]["agreement"].clone();
+    let agreement = ask(&company, "GET", "/management/v3/imports", &Value::Null)[0]["agreement"].clone();
     let company = Town::again(company.stop(), &[]);
     ask(&city, "POST", &format!("/waybill/v1/consents/{anna}/withdraw"), &Value::Null);
     once("one meter is left", &company, || Some(listed(&company, OPERATOR, "SmartMeter")).filter(|all| all.len() == 1));
-    assert_eq!(ask(&company, "GET", "/waybill/v1/imports", &Value::Null)[0]["agreement"], agreement);
+    assert_eq!(ask(&company, "GET", "/management/v3/imports", &Value::Null)[0]["agreement"], agreement);
     // It says so to the city, signed, and the withdrawal is done.
     let done = |town: &Town| ask(town, "GET", "/waybill/v1/withdrawals", &Value::Null).to_string().contains("\"progress\":\"done\"");
     once("the city knows that it is done", &company, || done(&city).then_some(()));

@@ -18,7 +18,7 @@ const AHEAD: i64 = 60;
 const LOOK: i64 = 10;
 /// For how many seconds an import counts as one that hears what is to be deleted.
 const HEARD: i64 = 30;
-/// What came from a provider that cannot be reached for so long, in seconds, closes; or for ten pulls where that is longer.
+/// What came from a provider that is not heard of for so long, in seconds, closes; or for ten pulls where that is longer.
 const UNHEARD: i64 = 600;
 /// Entities of one delivery to the inbox.
 const AT_ONCE: usize = 200;
@@ -42,6 +42,8 @@ impl Connector {
         // Behind what was pulled, so that nothing pulled before it is gone outlives the word that it is.
         let heartbeat = self.carry_out(import, who, row, under).await?;
         row.heard_at = Some(now);
+        let own = self.hub().governance().import_sender(&import.name);
+        self.hub().heard_from(&own, now.plus_seconds(UNHEARD.max(import.every.saturating_mul(10)))).await?;
         if row.closed {
             let held = self.holdings(&import.name).await?;
             self.let_rest(import, who, under, &envelopes(&held), false).await?;
@@ -87,8 +89,14 @@ impl Connector {
         let Some(hub) = &who.hub else { return Ok(false) };
         let since = self.now().plus_seconds(-HEARD);
         let rows = self.import_rows().list::<Imported>(1000, None).await?;
-        let others = rows.iter().filter(|e| e.id != import.name && e.state.of.as_ref().is_some_and(|of| of.hub.as_ref() == Some(hub)));
-        Ok(others.map(|e| &e.state).all(|row| row.closed || row.agreement.is_none() || row.heard_at.is_some_and(|at| at >= since)))
+        for other in rows.iter().filter(|e| e.id != import.name && e.state.of.as_ref().is_some_and(|of| of.hub.as_ref() == Some(hub))) {
+            let row = &other.state;
+            let heard = row.closed || row.agreement.is_none() || row.heard_at.is_some_and(|at| at >= since);
+            if !heard && !self.holdings(&other.id).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Pulls all pages. What the provider lists no more goes; after a page that is not taken, nothing is said of what did not come.
@@ -193,18 +201,6 @@ impl Connector {
             && !tagged.is_empty()
         {
             self.hub().rest_import(hub, tagged, rests).await?;
-        }
-        Ok(())
-    }
-
-    /// Nothing was heard of a provider for long: whether the agreement still holds is not known, so what came closes until it is.
-    pub(super) async fn close_when_unheard(&self, import: &Import, who: &Participant, row: &mut Imported) -> Result<(), Fault> {
-        let patience = UNHEARD.max(import.every.saturating_mul(10));
-        let unheard = row.heard_at.is_some_and(|at| at.plus_seconds(patience) <= self.now());
-        if let (Some(under), false, true) = (row.envelope, row.closed, unheard) {
-            let held = self.holdings(&import.name).await?;
-            self.let_rest(import, who, under, &envelopes(&held), true).await?;
-            row.closed = true;
         }
         Ok(())
     }

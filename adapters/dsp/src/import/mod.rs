@@ -251,7 +251,6 @@ impl Connector {
             Err(fault) => {
                 row.attempts = row.attempts.saturating_add(1);
                 row.fault = Some(CrawlFault { code: fault.code.clone(), reason: fault.detail.clone() });
-                self.close_when_unheard(import, who, &mut row).await?;
                 (REST << row.attempts.min(9)).min(LONGEST)
             }
         };

@@ -8,13 +8,17 @@ use serde_json::{Value, json};
 use waybill_http::{Method, Request, Router};
 use waybill_port::{BoxFuture, Health, HealthState};
 
-/// `GET /waybill/v1/imports`, for the operator.
+/// `GET /management/v3/imports`, for the operator: part of the management interface, in both versions.
 pub fn routes(connector: &Connector) -> Router {
-    let own = connector.clone();
-    Router::new().route(Method::GET, "/waybill/v1/imports", move |request: Request| {
-        let this = own.clone();
-        async move { answer(if request.caller.is_operator() { this.import_list().await } else { Err(refused(&request)) }) }
-    })
+    let mut router = Router::new();
+    for version in ["v3", "v4"] {
+        let own = connector.clone();
+        router = router.route(Method::GET, &format!("/management/{version}/imports"), move |request: Request| {
+            let this = own.clone();
+            async move { answer(if request.caller.is_operator() { this.import_list().await } else { Err(refused(&request)) }) }
+        });
+    }
+    router
 }
 
 impl Connector {

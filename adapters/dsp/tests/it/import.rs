@@ -2,6 +2,7 @@
 //! understood or not to be trusted is not taken.
 
 use crate::deals::{ADVICE, SET};
+use crate::people::People;
 use crate::seller::{Page, Seller, offer, station};
 use crate::support::{Node, STATION, Setup, eventually, free, iri};
 use serde_json::{Value, json};
@@ -323,7 +324,8 @@ async fn what_is_about_a_person_needs_a_person_and_her_word() {
     };
     let page = vec![meter("hers", Some("https://anna.example/#me")), meter("nobodys", None), station("one", 1)];
     let seller = Seller::open(vec![offer(&json!({}))], vec![Page::List(page)]).await;
-    let company = Company::of(&seller, false).await;
+    let clock = Clock::system();
+    let company = Company::open(&Store::memory(clock.clone()).expect("a store"), free(), &clock, &seller, false).await;
     let mut governance = company.node.hub.governance().as_ref().clone();
     governance.bindings.push(waybill_gate::BindRule {
         types: vec![iri(METER)],
@@ -338,6 +340,29 @@ async fn what_is_about_a_person_needs_a_person_and_her_word() {
     assert!(company.journal().await.contains("personal-without-subject"));
     // The agreement is between organisations: what is about her is for the company to see when she says so.
     assert_eq!(company.seen(&party("c", ADVICE)).await, ["one"]);
+    let people = People::at(&company.node, &clock);
+    people.says("https://anna.example/#me", "given", &crate::support::party_of("c")).await;
+    assert_eq!(company.seen(&party("c", ADVICE)).await, ["hers", "one"]);
+    people.says("https://anna.example/#me", "given", &crate::support::party_of("other")).await;
+    assert_eq!(company.seen(&party("other", ADVICE)).await, Vec::<String>::new(), "her word does not widen the agreement");
+    people.says("https://anna.example/#me", "withdrawn", &crate::support::party_of("c")).await;
+    assert_eq!(company.seen(&party("c", ADVICE)).await, ["one"]);
+    company.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_from_a_provider_that_is_heard_of_no_more_closes() {
+    let seller = Seller::open(vec![offer(&json!({}))], two_pages()).await;
+    let clock = Clock::system();
+    let company = Company::open(&Store::memory(clock.clone()).expect("a store"), free(), &clock, &seller, false).await;
+    company.holds(&["one", "three", "two"]).await;
+    seller.now().token = "another".into();
+    company.until("it is not let in", |r| r.fault.is_some()).await;
+    company.holds(&["one", "three", "two"]).await;
+    clock.advance_micros(700_000_000);
+    company.holds(&[]).await;
+    seller.start().await;
+    company.holds(&["one", "three", "two"]).await;
     company.close().await;
 }
 
