@@ -33,6 +33,13 @@ pub(super) const DATASPACE: &[Code] = &[
         "The reason names the member. The shapes are those of the Dataspace Protocol 2025-1; identifiers are texts that are not empty, at most 2048 bytes."),
     code("member-twice", "A member is given twice", "Readers disagree on which of the two counts."),
     code("not-json", "A message is not JSON", "A message is one JSON object."),
+    code("context-unknown", "An @context that is not at hand",
+        "None is fetched for a message. Name only the protocol's own, write the terms out, or have the operator of the hub put it into the folder of preload_contexts."),
+    code("context-refused", "An @context that is not valid",
+        "The reason names it and the term. The protocol's own names are protected, so none may give them another meaning."),
+    code("jsonld-refused", "JSON-LD that would lose something on the way",
+        "A message in another form than the protocol's is brought into that. What means nothing under its @context is refused by name, since a condition that \
+         vanishes would allow more than was meant."),
     code("media-type", "A message of another media type", "Messages are application/json."),
     code("filter-not-supported", "A catalogue filter that is not understood",
         "An answer that ignored a filter would be wrong. Only paging is understood; ask without a filter and choose."),

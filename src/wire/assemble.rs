@@ -101,7 +101,7 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     let client = client(config, &clock)?;
     let contexts = Contexts::new(ContextFetch(client.clone()), None, Limits::default(), clock.clone());
     if let Some(folder) = &config.hub.preload_contexts {
-        contexts.preload(folder).map_err(|e| Problem::new(ProblemCode("contexts-preload"), 422, "Contexts not loaded", e.to_string()))?;
+        contexts.preload(folder).map_err(|e| not_preloaded(&e))?;
     }
     // The one table of adapters.
     hub.add_sink(Arc::new(NotifySink::new(client.clone(), contexts.clone())));
@@ -312,4 +312,9 @@ impl Fetch for ContextFetch {
             Ok(Fetched { body: answer.body.to_vec(), max_age })
         })
     }
+}
+
+/// The folder of @contexts cannot be loaded.
+pub(super) fn not_preloaded(error: &waybill_context::ContextError) -> Problem {
+    Problem::new(ProblemCode("contexts-preload"), 422, "Contexts not loaded", error.to_string())
 }

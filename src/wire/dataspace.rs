@@ -18,6 +18,9 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, base_url: &str, veri
     let connector = Connector::new(hub.clone(), client.clone(), settings, identity, |feed| {
         waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
     });
+    if let Some(folder) = &config.hub.preload_contexts {
+        connector.preload_contexts(folder).map_err(|e| super::assemble::not_preloaded(&e))?;
+    }
     let mut router = waybill_dsp::routes(&connector)
         .merge(waybill_dsp::management_routes(&connector))
         .merge(waybill_dsp::federated_routes(&connector))

@@ -7,7 +7,9 @@ use crate::identity::Identity;
 use crate::process::{Agreed, Negotiation, Transfer};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::path::Path;
 use tokio::sync::Notify;
+use waybill_context::{ContextError, Contexts};
 use waybill_exchange::{Hub, Ledger};
 use waybill_http::{Client, Request};
 use waybill_model::DateTime;
@@ -34,6 +36,8 @@ pub(crate) struct Inner {
     /// The same of data flows.
     pub running_flows: Mutex<BTreeSet<String>>,
     pub feeds: Box<FeedMaker>,
+    /// The @contexts that are known.
+    pub contexts: Contexts,
 }
 
 impl Connector {
@@ -46,7 +50,9 @@ impl Connector {
         identity: Arc<dyn Identity>,
         feeds: impl Fn(&Feed) -> (&'static str, String) + Send + Sync + 'static,
     ) -> Self {
+        let contexts = crate::foreign::contexts(hub.clock().clone());
         Self(Arc::new(Inner {
+            contexts,
             hub,
             client,
             settings: RwLock::new((Arc::new(config), identity)),
@@ -57,6 +63,15 @@ impl Connector {
             running_flows: Mutex::default(),
             feeds: Box::new(feeds),
         }))
+    }
+
+    /// Puts the @contexts of a folder here, for messages that name them: its `index.json` maps each URL to a file beside it. Without, only those are
+    /// known that are bundled; none is ever fetched.
+    ///
+    /// # Errors
+    /// When a file is not there or is no @context.
+    pub fn preload_contexts(&self, folder: &Path) -> Result<usize, ContextError> {
+        self.0.contexts.preload(folder)
     }
 
     /// Puts another configuration in force. Processes go on as they were begun.

@@ -31,9 +31,12 @@ mod suite;
 #[path = "it/support.rs"]
 mod support;
 
+use messages::fixtures as messages_of_all_kinds;
+
 mod it {
     mod crawl;
     mod dcat;
+    mod foreign;
     mod inline;
     #[path = "own_messages.rs"]
     mod messages;
