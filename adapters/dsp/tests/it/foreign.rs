@@ -1,21 +1,25 @@
 //! Messages in other forms of JSON-LD: each is read as the same message in the short form is, nothing in one is lost, and a hostile @context is
 //! refused.
 
+use super::stand::{Other, Stand, catalog, crawled};
+use crate::deals::{SET, agreement, agreements, message};
 use crate::messages_of_all_kinds as fixtures;
+use crate::support::{Double, Setup, eventually, free, token};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use waybill_context::{Contexts, Kind};
-use waybill_dsp::{CONTEXT, Fault, known_contexts, read_any_message, read_message};
+use waybill_dsp::{CONTEXT, Fault, Strategy as Lead, known_contexts, read_any_message, read_message};
+use waybill_http::{Method, Response};
 use waybill_model::{Clock, DateTime};
 
 const DSPACE: &str = "https://w3id.org/dspace/2025/1/";
 const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
-const PREFIXES: [(&str, &str); 5] =
-    [("odrl:", ODRL), ("dspace:", DSPACE), ("dct:", "http://purl.org/dc/terms/"), ("xsd:", "http://www.w3.org/2001/XMLSchema#"), ("ex:", "https://example.org/ns#")];
+const PREFIXES: [(&str, &str); 6] =
+    [("dcat:", "http://www.w3.org/ns/dcat#"), ("odrl:", ODRL), ("dspace:", DSPACE), ("dct:", "http://purl.org/dc/terms/"), ("xsd:", "http://www.w3.org/2001/XMLSchema#"), ("ex:", "https://example.org/ns#")];
 /// Names of ODRL that stand in messages.
-const OF_ODRL: [&str; 19] = [
+const OF_ODRL: [&str; 20] = [
     "Offer", "Agreement", "permission", "prohibition", "obligation", "duty", "action", "constraint", "target", "assigner", "assignee", "profile", "leftOperand", "operator",
-    "rightOperand", "and", "or", "xone", "andSequence",
+    "rightOperand", "and", "or", "xone", "andSequence", "hasPolicy",
 ];
 /// Names whose values are references, not texts.
 const REFERENCES: [&str; 9] = ["action", "operator", "leftOperand", "eventType", "target", "profile", "format", "endpointType", "agreementId"];
@@ -36,6 +40,7 @@ fn prefixed(name: &str) -> String {
     match name {
         _ if name.starts_with('@') || name.contains(':') => name.to_owned(),
         "format" => "dct:format".into(),
+        "Catalog" | "Dataset" | "Distribution" | "dataset" | "distribution" | "accessService" => format!("dcat:{name}"),
         "lang" | "text" => format!("ex:{name}"),
         _ if OF_ODRL.contains(&name) => format!("odrl:{name}"),
         _ => format!("dspace:{name}"),
@@ -329,4 +334,66 @@ fn a_preloaded_context_is_used_and_one_in_a_circle_is_refused() {
     assert_eq!((&known["consumerPid"], &known["offer"]["@type"]), (&json!("urn:c:1"), &json!("Offer")));
     let fault = read("https://city.example/a").expect_err("a circle");
     assert_eq!(fault.code, "context-refused", "{fault}");
+}
+
+/// What `forms` calls it.
+fn form(message: &Value, name: &str) -> Value {
+    forms(message).into_iter().find(|(form, _)| *form == name).expect("a form").1
+}
+
+#[tokio::test]
+async fn a_provider_of_another_make_is_dealt_with() {
+    let at = free();
+    let double = Double::start(at, |_, body| async move {
+        let first = body["@type"] == "ContractRequestMessage";
+        let ack = json!({"@context": [CONTEXT], "@type": "ContractNegotiation", "providerPid": "urn:uuid:their-1", "consumerPid": body["consumerPid"], "state": "REQUESTED"});
+        if first { Response::json(201, &form(&ack, "expanded")) } else { Response::json(200, &json!({})) }
+    })
+    .await;
+    let c = Setup::new("c", free(), &Clock::system()).knows("p", Some(double.base.clone())).run().await;
+    let offer = json!({"@id": "urn:offer:1", "@type": "Offer", "target": SET, "permission": [{"action": "use"}]});
+    let id = c.connector.negotiate(&c.participant("p"), &double.base, offer.clone(), Lead::Automatic).await.expect("begun");
+    let known = async || c.connector.negotiation(&id).await.expect("read").and_then(|n| n.talk.peer_pid);
+    assert!(eventually(async || known().await.as_deref() == Some("urn:uuid:their-1")).await, "the answer is read");
+    let wire = c.seen_by(&token("p", "c"));
+    let mut said = message("ContractAgreementMessage", "urn:uuid:their-1", &id);
+    said["agreement"] = agreement("urn:agreement:1", &offer);
+    let with_limit = {
+        let mut out = form(&said, "prefixes");
+        out["dspace:agreement"]["odrl:permission"]["limit"] = json!(5);
+        out
+    };
+    let (status, error) = wire.post(&format!("/negotiations/{id}/agreement"), &with_limit).await;
+    assert_eq!((status, &error["code"]), (400, &json!("jsonld-refused")), "{error}");
+    assert!(error["reason"][0].as_str().is_some_and(|r| r.contains("`limit`")), "{error}");
+    wire.until(&format!("/negotiations/{id}"), "REQUESTED").await;
+    let (status, answer) = wire.post(&format!("/negotiations/{id}/agreement"), &form(&said, "prefixes")).await;
+    assert_eq!(status, 200, "{answer}");
+    wire.until(&format!("/negotiations/{id}"), "VERIFIED").await;
+    let mut event = message("ContractNegotiationEventMessage", "urn:uuid:their-1", &id);
+    event["eventType"] = "FINALIZED".into();
+    assert_eq!(wire.post(&format!("/negotiations/{id}/events"), &form(&event, "aliases")).await.0, 200);
+    wire.until(&format!("/negotiations/{id}"), "FINALIZED").await;
+    assert_eq!(agreements(&c).await, ["urn:agreement:1"]);
+}
+
+#[tokio::test]
+async fn a_catalogue_of_another_make_is_taken_whole_or_not() {
+    let plain = catalog("other", &["urn:dataset:ships"]);
+    let good = form(&plain, "prefixes");
+    let other = Other::new(move |_| Response::json(200, &good)).await;
+    let us = Stand::new("us", vec![crawled("other", &other.url)], Vec::new()).await;
+    let row = us.row("other", |r| r.tried_at.is_some()).await;
+    assert_eq!((row.datasets, row.fault), (1, None));
+    let answer = us.operator(Method::POST, "/management/v3/federatedcatalog/request", &json!({})).await;
+    let found: Value = answer.json().expect("a list");
+    assert!(found.to_string().contains("urn:dataset:ships-offer"), "{found}");
+    let mut lossy = form(&plain, "prefixes");
+    lossy["dcat:dataset"]["odrl:hasPolicy"]["odrl:permission"]["limit"] = json!(5);
+    assert!(lossy.to_string().contains("limit"));
+    other.now_says(move |_| Response::json(200, &lossy));
+    us.advance(crate::it::stand::PERIOD);
+    let row = us.row("other", |r| r.fault.is_some()).await;
+    let fault = row.fault.expect("a fault");
+    assert_eq!((fault.code.as_str(), fault.reason.contains("`limit`"), row.datasets), ("catalog-refused", true, 1), "{fault:?}");
 }
