@@ -110,11 +110,15 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     let sources = connect(config, &hub, &client, &contexts, &base_url).await?;
     let engine = Engine::new(hub.clone(), contexts.clone(), config.hub.name.clone().unwrap_or_else(|| "waybill".into()));
     let metrics = Metrics::new();
+    let connector = dataspace::connect(config, &hub, &client, &base_url, verifier(config, &client))?;
+    let mut probes = watched(config, &client, &contexts);
+    if let Some((connector, _)) = connector.as_ref().filter(|(c, _)| c.config().control_plane.as_ref().is_some_and(|plane| plane.register)) {
+        probes.push(Probe { name: "control plane".to_owned(), kind: "dataspace".to_owned(), health: Arc::new(connector.clone()) });
+    }
     let mut router = waybill_ngsi_ld::routes(Arc::new(engine))
         .merge(waybill_ngsi_ld::inbox_routes(hub.clone(), contexts.clone()))
         .merge(waybill_peer::routes(hub.clone()))
-        .merge(super::office::routes(&hub, &metrics, watched(config, &client, &contexts)));
-    let connector = dataspace::connect(config, &hub, &client, &base_url, verifier(config, &client))?;
+        .merge(super::office::routes(&hub, &metrics, probes));
     let (solid, watchers) = super::pods::connect(config, &hub, &client, &contexts, &base_url).await?;
     router = router.merge(solid);
     let connector = connector.map(|(connector, routes)| {

@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     /// The same of data flows.
     pub running_flows: Mutex<BTreeSet<String>>,
     pub feeds: Box<FeedMaker>,
+    /// What the control plane said last to the registration of this data plane.
+    pub registered: Mutex<Option<Result<(), String>>>,
     /// The @contexts that are known.
     pub contexts: Contexts,
 }
@@ -53,6 +55,7 @@ impl Connector {
         let contexts = crate::foreign::contexts(hub.clock().clone());
         Self(Arc::new(Inner {
             contexts,
+            registered: Mutex::default(),
             hub,
             client,
             settings: RwLock::new((Arc::new(config), identity)),

@@ -97,14 +97,13 @@ impl Connector {
             Format::Push | Format::Feed => return None,
         };
         let tokens = self.issue_for(transfer, config.offering(&transfer.dataset).and_then(|o| o.until), now);
-        let pid = encode_component(&transfer.talk.id);
         let mut properties = vec![
             ("authorization".to_owned(), tokens.access_token.clone()),
             ("authType".to_owned(), "bearer".to_owned()),
             ("expiresIn".to_owned(), tokens.expires_in.to_string()),
             ("refreshToken".to_owned(), tokens.refresh_token),
             ("refreshEndpoint".to_owned(), format!("{base}/dsp/token")),
-            (format!("{WAYBILL}deletions"), format!("{base}/dsp/deletions/{pid}")),
+            deletions(base, &transfer.talk.id),
         ];
         // The Eclipse EDC reads what it knows under its own names.
         properties.push((format!("{EDC}endpoint"), endpoint.clone()));
@@ -162,8 +161,13 @@ impl Connector {
         })
     }
 
-    /// The scope a transfer's own consumer has at the deletion endpoint.
+    /// The scope a transfer's or data flow's own consumer has at the deletion endpoint.
     pub(crate) async fn scope_by_token(&self, token: &str, pid: &str) -> Result<Option<Scope>, Fault> {
+        if let Some(claims) = self.claims(token, FLOW.access).filter(|c| c.tid == pid) {
+            let found = self.data_flow(&claims.tid).await?.filter(|f| f.role == Role::Provider && !f.is_scripted());
+            let Some(flow) = found else { return Ok(None) };
+            return Ok(self.flow_agreed(&flow).await?.and_then(|agreed| self.scope_of(&agreed)));
+        }
         let Some(claims) = self.claims(token, TRANSFER.access).filter(|c| c.tid == pid) else { return Ok(None) };
         let found = self.transfer(&claims.tid).await?.filter(|t| t.talk.role == Role::Provider);
         let Some(transfer) = found else { return Ok(None) };
@@ -302,6 +306,11 @@ impl Connector {
             _ => Ok(()),
         }
     }
+}
+
+/// The property of a data address that says where to ask what may be seen no more.
+pub(crate) fn deletions(base: &str, id: &str) -> (String, String) {
+    (format!("{WAYBILL}deletions"), format!("{base}/dsp/deletions/{}", encode_component(id)))
 }
 
 impl ResolveToken for Connector {

@@ -2,6 +2,8 @@
 
 #[path = "it/bad.rs"]
 mod bad;
+#[path = "it/data_flows.rs"]
+mod data_flows;
 #[path = "it/deals.rs"]
 mod deals;
 #[path = "it/early.rs"]
