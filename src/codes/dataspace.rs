@@ -33,6 +33,8 @@ pub(super) const DATASPACE: &[Code] = &[
         "The reason names the member. The shapes are those of the Dataspace Protocol 2025-1; identifiers are texts that are not empty, at most 2048 bytes."),
     code("member-twice", "A member is given twice", "Readers disagree on which of the two counts."),
     code("not-json", "A message is not JSON", "A message is one JSON object."),
+    code("token-expired", "A token of a transfer whose time is over",
+        "Tokens of the data plane are short-lived. The data address that came with it names where to renew it and with what."),
     code("context-unknown", "An @context that is not at hand",
         "None is fetched for a message. Name only the protocol's own, write the terms out, or have the operator of the hub put it into the folder of preload_contexts."),
     code("context-refused", "An @context that is not valid",

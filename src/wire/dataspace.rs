@@ -132,6 +132,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             title: space.title.clone(),
             description: space.description.clone(),
             legislation: space.legislation.clone(),
+            open_data: space.open_data,
         },
     };
     Ok((settings, identity))

@@ -121,7 +121,13 @@ impl Connector {
         let config = self.config();
         let offering: Option<&Arc<Offering>> = (next.talk.role == Role::Provider).then(|| config.offering(&next.dataset)).flatten();
         let offered = offering.and_then(|o| next.offer().and_then(|p| catalog::offer(o, p.offer["@id"].as_str()?)));
-        let purpose = offered.and_then(|o| o.purpose).or_else(|| purpose_of(&policy));
+        // A consumer may have asked for less than is offered; then that is what it may ask for.
+        let purpose = match (self.purpose_of(&policy), offered.and_then(|o| o.purpose)) {
+            (Named::One(named), _) => Some(named),
+            (Named::None, offered) => offered,
+            // Several of which none is part of all others are no purpose that anybody could have agreed to.
+            (Named::Unclear, _) => None,
+        };
         // An offer may end earlier than the dataset does.
         let until = [offering.and_then(|o| o.until), crate::terms::until(&policy)].into_iter().flatten().min();
         Some(Agreed {
@@ -136,15 +142,39 @@ impl Connector {
             ended: None,
         })
     }
+
+    /// The purpose that an agreement's permissions name: of several that must all hold, the one that is part of all others.
+    fn purpose_of(&self, policy: &Value) -> Named {
+        let rules = policy.get("permission").and_then(Value::as_array).into_iter().flatten();
+        let named: Vec<Option<Iri>> = rules.flat_map(|rule| purposes(rule.get("constraint"))).collect();
+        let Some(named) = named.into_iter().collect::<Option<Vec<Iri>>>() else { return Named::Unclear };
+        if named.is_empty() {
+            return Named::None;
+        }
+        let narrowest = named.iter().find(|one| named.iter().all(|other| other == *one || self.covers(other, one)));
+        narrowest.map_or(Named::Unclear, |one| Named::One(one.clone()))
+    }
 }
 
-/// The one purpose that an agreement's permissions name.
-fn purpose_of(policy: &Value) -> Option<Iri> {
-    let rules = policy.get("permission")?.as_array()?;
-    let named = rules.iter().filter_map(|r| r.get("constraint")?.as_array()).flatten();
-    let mut purposes = named.filter(|c| c["leftOperand"].as_str().is_some_and(|o| o == "odrl:purpose" || o.ends_with("/odrl/2/purpose")));
-    let (first, more) = (purposes.next()?, purposes.next());
-    let right = &first["rightOperand"];
-    let text = right.as_str().or_else(|| right.get("@id").and_then(Value::as_str)).or_else(|| right.get("@value").and_then(Value::as_str))?;
-    if more.is_some() { None } else { Iri::new(text).ok() }
+/// The purpose that a policy names.
+enum Named {
+    None,
+    One(Iri),
+    Unclear,
+}
+
+/// The purposes of constraints that must all hold; nothing in place of one that cannot be read as one purpose.
+fn purposes(constraints: Option<&Value>) -> Vec<Option<Iri>> {
+    let list = constraints.and_then(Value::as_array).into_iter().flatten();
+    list.flat_map(|constraint| match constraint.get("and").or_else(|| constraint.get("andSequence")) {
+        Some(all) => purposes(Some(all)),
+        None if constraint["leftOperand"].as_str().is_some_and(|o| o == "odrl:purpose" || o.ends_with("/odrl/2/purpose")) => {
+            let right = &constraint["rightOperand"];
+            let text = right.as_str().or_else(|| right.get("@id").and_then(Value::as_str)).or_else(|| right.get("@value").and_then(Value::as_str));
+            let one = matches!(constraint["operator"].as_str(), Some("eq" | "isA" | "isAnyOf")).then_some(text).flatten();
+            vec![one.and_then(|text| Iri::new(text).ok())]
+        }
+        None => Vec::new(),
+    })
+    .collect()
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_gate::Licence;
 use waybill_http::{Caller, Credential, ResolveToken, Resolved, Tenants, encode_component, problems};
-use waybill_model::{DateTime, Iri, Principal, Problem, Scope, TenantId};
+use waybill_model::{DateTime, Iri, Principal, Problem, ProblemCode, Scope, TenantId};
 
 /// The names of a process's tokens. Those of one kind open nothing of another.
 pub(crate) struct TokenKind {
@@ -221,12 +221,26 @@ impl Connector {
             self.running().remove(id);
             return Ok(false);
         }
+        let gone = self.config().participant(&transfer.talk.participant).is_none();
+        if gone && !transfer.state.is_some_and(TransferState::is_final) {
+            return self.close_untold(&transfer).await.map(|()| true);
+        }
         if transfer.state.is_some_and(TransferState::is_final) {
             self.rest_feed(&transfer).await?;
             self.running().remove(id);
             return Ok(false);
         }
         if transfer.talk.pending.is_none() { self.tend_one(&transfer).await } else { Ok(false) }
+    }
+
+    /// Ends a transfer of a participant that is configured no more. There is nobody to tell.
+    async fn close_untold(&self, transfer: &Transfer) -> Result<(), Fault> {
+        let reason = "the participant is not registered here any more";
+        if let Some(agreed) = self.agreement(&transfer.agreement).await? {
+            self.end_agreement(&agreed, reason).await?;
+        }
+        let own = Failure { code: "agreement-over".into(), reason: reason.to_owned(), side: Role::Provider };
+        self.end_transfer_untold(&transfer.talk.id, own).await
     }
 
     async fn tend_one(&self, transfer: &Transfer) -> Result<bool, Fault> {
@@ -277,8 +291,19 @@ impl Connector {
         let Some(offering) = config.offering(&agreed.dataset).filter(|o| catalog::is_for(o, who)) else {
             return Some("the dataset is not offered to this participant any more".into());
         };
-        let purpose = agreed.purpose.as_ref().is_none_or(|p| offering.purposes.contains(p));
+        let purpose = agreed.purpose.as_ref().is_none_or(|p| self.offered_for(offering, p));
         (!purpose).then(|| "the dataset is not offered for this purpose any more".into())
+    }
+
+    /// Whether a dataset is offered for `purpose`, or for a broader one.
+    pub(crate) fn offered_for(&self, offering: &Offering, purpose: &Iri) -> bool {
+        offering.purposes.iter().any(|broad| broad == purpose || self.covers(broad, purpose))
+    }
+
+    /// Whether `narrow` is part of `broad`, by the scheme of purposes that this hub goes by.
+    pub(crate) fn covers(&self, broad: &Iri, narrow: &Iri) -> bool {
+        let purposes = self.hub().governance().purposes.clone();
+        purposes.covers(broad.as_str(), narrow.as_str(), purposes.version())
     }
 
     /// Ends an agreement: its licence opens nothing from now on.
@@ -316,9 +341,17 @@ pub(crate) fn deletions(base: &str, id: &str) -> (String, String) {
 impl ResolveToken for Connector {
     fn resolve<'a>(&'a self, token: &'a str) -> Resolved<'a> {
         Box::pin(async move {
-            let found = match self.claims(token, TRANSFER.access) {
-                Some(claims) => self.opened(&claims).await.map(|found| found.map(|(_, agreed)| agreed)),
-                None => self.opened_flow(&self.claims(token, FLOW.access)?).await.map(|found| found.map(|(_, agreed)| agreed)),
+            let (claims, transfer) = match self.claims_once(token, TRANSFER.access) {
+                Some(claims) => (claims, true),
+                None => (self.claims_once(token, FLOW.access)?, false),
+            };
+            if claims.exp <= self.now().seconds() {
+                return Some(Err(expired()));
+            }
+            let found = if transfer {
+                self.opened(&claims).await.map(|found| found.map(|(_, agreed)| agreed))
+            } else {
+                self.opened_flow(&claims).await.map(|found| found.map(|(_, agreed)| agreed))
             };
             let over = || problems::invalid_token("the transfer of this token is not started, or its agreement is over");
             let agreed = match found {
@@ -338,6 +371,12 @@ impl ResolveToken for Connector {
             }))
         })
     }
+}
+
+/// A token of this hub's whose time is over.
+fn expired() -> Problem {
+    Problem::new(ProblemCode("token-expired"), 401, "The token's time is over", "this token of a transfer or a data flow is older than it may be")
+        .help("Renew it: send the refresh token to the refreshEndpoint of the data address.")
 }
 
 fn not_decided(fault: &Fault) -> Problem {
