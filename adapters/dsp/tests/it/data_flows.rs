@@ -142,7 +142,7 @@ async fn what_is_pushed_is_what_people_agreed_to_and_only_while_the_flow_runs() 
     let ids = kept.ids();
     assert!(matches!(ids.as_slice(), [one] if one.starts_with("urn:waybill:pair:")), "hers, by a name of the recipient's own: {ids:?}");
     assert!(!kept.text().contains("urn:meter:"), "{}", kept.text());
-    // Nobody agrees any more: what is asked for now does not leave.
+    // Nobody agrees any more: what is asked at this moment does not leave.
     people.says(ANNA, "withdrawn", &party_of("c")).await;
     let before = kept.ids().len();
     let second = start("t2").await;
