@@ -29,6 +29,8 @@ pub struct Dataspace {
     pub description: Option<String>,
     /// The acts of law under which its catalogue is kept.
     pub legislation: Vec<Iri>,
+    /// Whether everybody is told what is on offer to all participants.
+    pub open_data: bool,
     /// The connectors it deals with.
     pub participants: Vec<Participant>,
     /// What it offers.
@@ -199,6 +201,7 @@ pub(super) fn dataspace(root: &Reader<'_>, names: &Names<'_>) -> Option<Dataspac
         title: t.text("title"),
         description: t.text("description"),
         legislation: legislation(&t),
+        open_data: t.flag("open_data").unwrap_or(false),
         participants,
         offers,
         imports,

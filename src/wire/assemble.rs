@@ -105,7 +105,7 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     let client = client(config, &clock)?;
     let contexts = Contexts::new(ContextFetch(client.clone()), None, Limits::default(), clock.clone());
     if let Some(folder) = &config.hub.preload_contexts {
-        contexts.preload(folder).map_err(|e| Problem::new(ProblemCode("contexts-preload"), 422, "Contexts not loaded", e.to_string()))?;
+        contexts.preload(folder).map_err(|e| not_preloaded(&e))?;
     }
     // The one table of adapters.
     hub.add_sink(Arc::new(NotifySink::new(client.clone(), contexts.clone())));
@@ -113,17 +113,20 @@ pub async fn assemble(config: &Config, store: Store, clock: Clock) -> Result<Run
     let sources = connect(config, &hub, &client, &contexts, &base_url).await?;
     let engine = Engine::new(hub.clone(), contexts.clone(), config.hub.name.clone().unwrap_or_else(|| "waybill".into()));
     let metrics = Metrics::new();
+    let connector = dataspace::connect(config, &hub, &client, &contexts, &base_url, verifier(config, &client))?;
+    let mut probes = watched(config, &client, &contexts);
+    if let Some((connector, _)) = connector.as_ref().filter(|(c, _)| c.config().control_plane.as_ref().is_some_and(|plane| plane.register)) {
+        probes.push(Probe { name: "control plane".to_owned(), kind: "dataspace".to_owned(), health: Arc::new(connector.clone()) });
+    }
     let mut router = waybill_ngsi_ld::routes(Arc::new(engine))
         .merge(waybill_ngsi_ld::inbox_routes(hub.clone(), contexts.clone()))
         .merge(waybill_peer::routes(hub.clone()));
-    let connector = dataspace::connect(config, &hub, &client, &contexts, &base_url, verifier(config, &client))?;
     let (solid, watchers) = super::pods::connect(config, &hub, &client, &contexts, &base_url).await?;
     router = router.merge(solid);
     let connector = connector.map(|(connector, routes)| {
         router = std::mem::take(&mut router).merge(routes);
         connector
     });
-    let mut probes = watched(config, &client, &contexts);
     for (connector, import) in connector.iter().flat_map(|c| config.dataspace.iter().flat_map(|s| &s.imports).map(move |i| (c, i))) {
         let health = Arc::new(waybill_dsp::ImportHealth::new(connector.clone(), &import.name));
         probes.push(Probe { name: import.name.clone(), kind: "import".into(), health });
@@ -336,4 +339,9 @@ impl Fetch for ContextFetch {
             Ok(Fetched { body: answer.body.to_vec(), max_age })
         })
     }
+}
+
+/// The folder of @contexts cannot be loaded.
+pub(super) fn not_preloaded(error: &waybill_context::ContextError) -> Problem {
+    Problem::new(ProblemCode("contexts-preload"), 422, "Contexts not loaded", error.to_string())
 }

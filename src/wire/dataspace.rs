@@ -24,6 +24,9 @@ pub fn connect(config: &Config, hub: &Hub, client: &Client, contexts: &Contexts,
         waybill_ngsi_ld::NotifySink::feed(&feed.endpoint, feed.authorization.as_deref(), &feed.types)
     });
     imports(config, &connector, contexts);
+    if let Some(folder) = &config.hub.preload_contexts {
+        connector.preload_contexts(folder).map_err(|e| super::assemble::not_preloaded(&e))?;
+    }
     let mut router = waybill_dsp::routes(&connector)
         .merge(waybill_dsp::import_routes(&connector))
         .merge(waybill_dsp::management_routes(&connector))
@@ -183,6 +186,7 @@ pub fn settings(config: &Config, space: &Dataspace, base_url: &str, verifier: Op
             title: space.title.clone(),
             description: space.description.clone(),
             legislation: space.legislation.clone(),
+            open_data: space.open_data,
         },
     };
     Ok((settings, identity))

@@ -125,6 +125,18 @@ impl Connector {
         self.0.bell.notify_one();
     }
 
+    /// What an answer says, in the short form of the protocol; nothing where it cannot be read.
+    pub(crate) async fn answered(&self, body: &[u8]) -> Value {
+        match crate::foreign::short(&self.0.contexts, body, true).await {
+            Ok(Some(value)) => value,
+            Ok(None) => serde_json::from_slice(body).unwrap_or_default(),
+            Err(fault) => {
+                tracing::warn!(code = fault.code, "the answer of another connector is not understood: {}", fault.detail);
+                Value::Null
+            }
+        }
+    }
+
     async fn post(&self, participant: &str, address: &str, path: &str, body: &Value, attempts: u32) -> Sent {
         let config = self.config();
         let Some(who) = config.participant(participant) else {
@@ -141,12 +153,11 @@ impl Connector {
         waybill_exchange::crash_point("messaged");
         match answer {
             Ok(answer) if answer.status.is_success() => {
-                let body = answer.json::<Value>().unwrap_or(Value::Null);
-                Sent::Taken(body)
+                Sent::Taken(self.answered(&answer.body).await)
             }
             Ok(answer) => {
                 let status = answer.status.as_u16();
-                let said = answer.json::<Value>().ok().map(|body| said(&body)).unwrap_or_default();
+                let said = said(&self.answered(&answer.body).await);
                 let again = matches!(status, 408 | 425 | 429 | 500..=599) || (matches!(status, 400 | 401 | 403 | 404 | 409) && attempts < REFUSED_TRIES);
                 Sent::Failed { why: format!("status {status}{said}"), again }
             }
@@ -160,6 +171,9 @@ impl Connector {
 
 /// Code and reasons of an error body, for people.
 pub(crate) fn said(body: &Value) -> String {
+    if body.is_null() {
+        return String::new();
+    }
     let code = body.get("code").map(|c| c.as_str().map_or_else(|| c.to_string(), str::to_owned)).unwrap_or_default();
     let reason = body.get("reason").and_then(Value::as_array).map(|r| crate::negotiation::words(r)).unwrap_or_default();
     format!(": {code} {reason}").chars().take(500).collect()

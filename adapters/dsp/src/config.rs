@@ -46,6 +46,8 @@ pub struct About {
     pub description: Option<String>,
     /// The acts of law under which the catalogue is kept.
     pub legislation: Vec<Iri>,
+    /// Whether the catalogue for data portals is told to everybody. Closed by default.
+    pub open_data: bool,
 }
 
 /// A control plane of another make whose data plane this hub is (DPS).

@@ -8,7 +8,9 @@ use crate::manage::Definitions;
 use crate::process::{Agreed, Negotiation, Transfer};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::path::Path;
 use tokio::sync::Notify;
+use waybill_context::{ContextError, Contexts};
 use waybill_exchange::{Hub, Ledger};
 use waybill_http::{Client, Request};
 use waybill_model::DateTime;
@@ -39,6 +41,10 @@ pub(crate) struct Inner {
     pub feeds: Box<FeedMaker>,
     /// What is pulled from others, and what reads the pages.
     pub imports: RwLock<Imports>,
+    /// What the control plane said last to the registration of this data plane.
+    pub registered: Mutex<Option<Result<(), String>>>,
+    /// The @contexts that are known.
+    pub contexts: Contexts,
 }
 
 type Imports = (Vec<Arc<crate::import::Import>>, Option<Arc<dyn crate::import::ReadPage>>);
@@ -80,7 +86,10 @@ impl Connector {
         identity: Arc<dyn Identity>,
         feeds: impl Fn(&Feed) -> (&'static str, String) + Send + Sync + 'static,
     ) -> Self {
+        let contexts = crate::foreign::contexts(hub.clock().clone());
         Self(Arc::new(Inner {
+            contexts,
+            registered: Mutex::default(),
             hub,
             client,
             settings: RwLock::new(Settings::new(Arc::new(config), Arc::default(), identity)),
@@ -93,6 +102,15 @@ impl Connector {
             feeds: Box::new(feeds),
             imports: RwLock::default(),
         }))
+    }
+
+    /// Puts the @contexts of a folder here, for messages that name them: its `index.json` maps each URL to a file beside it. Without, only those are
+    /// known that are bundled; none is ever fetched.
+    ///
+    /// # Errors
+    /// When a file is not there or is no @context.
+    pub fn preload_contexts(&self, folder: &Path) -> Result<usize, ContextError> {
+        self.0.contexts.preload(folder)
     }
 
     /// Puts another configuration in force. Processes go on as they were begun. What the operator defined beside it stays; of that, what the

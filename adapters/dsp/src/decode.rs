@@ -19,15 +19,6 @@ const OPERATORS: &[&str] =
 #[derive(Debug, Clone)]
 pub struct Message(Map<String, Value>);
 
-/// Reads the message of a request.
-///
-/// # Errors
-/// 400 when it is not JSON, has a member twice, names another context or another type.
-pub fn message(request: &Request, kind: &str) -> Result<Message, Fault> {
-    json_only(request)?;
-    of(&request.body, kind)
-}
-
 /// Reads a message that has neither context nor type.
 ///
 /// # Errors
@@ -37,24 +28,29 @@ pub(crate) fn plain(request: &Request) -> Result<Message, Fault> {
     object(&request.body).map(Message)
 }
 
-fn json_only(request: &Request) -> Result<(), Fault> {
+pub(crate) fn json_only(request: &Request) -> Result<(), Fault> {
     let media = request.content_type();
     let json = media.is_empty() || media == "application/json" || media.ends_with("+json");
     if json { Ok(()) } else { Err(Fault::new(415, "media-type", "", format!("`{media}` is not JSON"))) }
 }
 
+/// Refuses what is no JSON, or has a member twice.
+pub(crate) fn once(body: &[u8]) -> Result<(), Fault> {
+    strict::once(body).map_err(|p| Fault::new(400, if p.code == "duplicate-member" { "member-twice" } else { "not-json" }, p.place.as_deref().unwrap_or(""), p.detail))
+}
+
 fn object(body: &[u8]) -> Result<Map<String, Value>, Fault> {
-    strict::once(body).map_err(|p| Fault::new(400, if p.code == "duplicate-member" { "member-twice" } else { "not-json" }, p.place.as_deref().unwrap_or(""), p.detail))?;
+    once(body)?;
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         _ => Err(Fault::new(400, "not-json", "", "a message is a JSON object")),
     }
 }
 
-/// The same of bytes.
+/// Reads a message in the short form of the protocol.
 ///
 /// # Errors
-/// As [`message`].
+/// 400 when it is not JSON, has a member twice, names another context or another type.
 pub fn of(body: &[u8], kind: &str) -> Result<Message, Fault> {
     let map = object(body)?;
     context(&map)?;

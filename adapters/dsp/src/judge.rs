@@ -126,7 +126,13 @@ impl Connector {
         let found = said.and_then(|id| all.iter().find_map(|o| Some((*o, catalog::offer(o, id)?))));
         // Where the offer is not made any more, the earliest end of all that is offered holds.
         let last = found.as_ref().map_or_else(|| all.iter().filter_map(|o| o.until).min(), |(offering, _)| offering.until);
-        let purpose = found.and_then(|(_, o)| o.purpose).or_else(|| purpose_of(&policy));
+        // A consumer may have asked for less than is offered; then that is what it may ask for.
+        let purpose = match (self.purpose_of(&policy), found.and_then(|(_, o)| o.purpose)) {
+            (Named::One(named), _) => Some(named),
+            (Named::None, offered) => offered,
+            // Several of which none is part of all others are no purpose that anybody could have agreed to.
+            (Named::Unclear, _) => None,
+        };
         // An offer may end earlier than the dataset does.
         let until = [last, crate::terms::until(&policy)].into_iter().flatten().min();
         Some(Agreed {
@@ -141,15 +147,39 @@ impl Connector {
             ended: None,
         })
     }
+
+    /// The purpose that an agreement's permissions name: of several that must all hold, the one that is part of all others.
+    fn purpose_of(&self, policy: &Value) -> Named {
+        let rules = policy.get("permission").and_then(Value::as_array).into_iter().flatten();
+        let named: Vec<Option<Iri>> = rules.flat_map(|rule| purposes(rule.get("constraint"))).collect();
+        let Some(named) = named.into_iter().collect::<Option<Vec<Iri>>>() else { return Named::Unclear };
+        if named.is_empty() {
+            return Named::None;
+        }
+        let narrowest = named.iter().find(|one| named.iter().all(|other| other == *one || self.covers(other, one)));
+        narrowest.map_or(Named::Unclear, |one| Named::One(one.clone()))
+    }
 }
 
-/// The one purpose that an agreement's permissions name.
-fn purpose_of(policy: &Value) -> Option<Iri> {
-    let rules = policy.get("permission")?.as_array()?;
-    let named = rules.iter().filter_map(|r| r.get("constraint")?.as_array()).flatten();
-    let mut purposes = named.filter(|c| c["leftOperand"].as_str().is_some_and(|o| o == "odrl:purpose" || o.ends_with("/odrl/2/purpose")));
-    let (first, more) = (purposes.next()?, purposes.next());
-    let right = &first["rightOperand"];
-    let text = right.as_str().or_else(|| right.get("@id").and_then(Value::as_str)).or_else(|| right.get("@value").and_then(Value::as_str))?;
-    if more.is_some() { None } else { Iri::new(text).ok() }
+/// The purpose that a policy names.
+enum Named {
+    None,
+    One(Iri),
+    Unclear,
+}
+
+/// The purposes of constraints that must all hold; nothing in place of one that cannot be read as one purpose.
+fn purposes(constraints: Option<&Value>) -> Vec<Option<Iri>> {
+    let list = constraints.and_then(Value::as_array).into_iter().flatten();
+    list.flat_map(|constraint| match constraint.get("and").or_else(|| constraint.get("andSequence")) {
+        Some(all) => purposes(Some(all)),
+        None if constraint["leftOperand"].as_str().is_some_and(|o| o == "odrl:purpose" || o.ends_with("/odrl/2/purpose")) => {
+            let right = &constraint["rightOperand"];
+            let text = right.as_str().or_else(|| right.get("@id").and_then(Value::as_str)).or_else(|| right.get("@value").and_then(Value::as_str));
+            let one = matches!(constraint["operator"].as_str(), Some("eq" | "isA" | "isAnyOf")).then_some(text).flatten();
+            vec![one.and_then(|text| Iri::new(text).ok())]
+        }
+        None => Vec::new(),
+    })
+    .collect()
 }

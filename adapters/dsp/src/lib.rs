@@ -17,6 +17,7 @@ mod encode;
 mod fault;
 mod federated;
 mod flow;
+mod foreign;
 mod health;
 mod identity;
 mod import;
@@ -44,6 +45,7 @@ pub use decode::{DataAddress, Message, policy as check_policy, of as read_messag
 pub use fault::{ErrorKind, Fault};
 pub use federated::routes as federated_routes;
 pub use flow::Feed;
+pub use foreign::{contexts as known_contexts, read as read_any_message};
 pub use health::DspHealth;
 pub use identity::{Identity, MockIdentity, OAuthIdentity, StaticIdentity};
 pub use import::{Begun, Import, ImportHealth, ImportState, Imported, PulledPage, ReadPage, routes as import_routes};

@@ -197,6 +197,8 @@ impl Connector {
         let by = next.talk.role.other();
         match kind {
             NegotiationMessage::Request | NegotiationMessage::Offer => {
+                // Who answers was said when it began: the schemas have either that or the other side's identifier.
+                message.one_of("callbackAddress", next.talk.own_name())?;
                 let offer = message.offer(kind == NegotiationMessage::Offer)?;
                 if offer.get("target").and_then(Value::as_str).is_some_and(|target| target != next.dataset) {
                     return Err(Fault::bad("/offer/target", "a negotiation stays with the dataset it began with"));
@@ -358,9 +360,10 @@ impl Connector {
             let given_up = !again || pending.since.plus_seconds(limits.give_up_seconds) <= now;
             let side = next.talk.role.other();
             let mut due = now.plus_micros(crate::client::rest(pending.attempts));
-            let mut event = Value::Null;
+            let (mut event, mut unmade) = (Value::Null, None);
             if given_up {
-                let last_word = pending.message == NegotiationMessage::Termination;
+                let said = pending.message;
+                let last_word = said == NegotiationMessage::Termination;
                 let code = if again { "no-answer" } else { "refused-by-counterpart" };
                 let failure = Failure { code: code.into(), reason: why.to_owned(), side };
                 event = json!({"at": now, "failed": pending.message, "why": why});
@@ -368,6 +371,8 @@ impl Connector {
                 next.talk.failure = Some(failure.clone());
                 due = now;
                 let known = next.talk.peer_pid.is_some();
+                // An agreement that the other side does not take as final is none.
+                unmade = (said == NegotiationMessage::Finalized).then(|| next.agreement.as_ref().and_then(|a| a["@id"].as_str()).map(str::to_owned)).flatten();
                 if last_word || !known || !self.say(&mut next, "terminate", Some(failure), now, &mut Outcome::default()) {
                     next.state = Some(NegotiationState::Terminated);
                     next.talk.pending = None;
@@ -375,6 +380,10 @@ impl Connector {
             }
             let mut step = self.step(&next, Some(revision), event, due);
             step.due = next.talk.pending.as_ref().map(|_| due);
+            // First: if only one of the two comes to be written, nothing is open.
+            if let Some(agreed) = match unmade { Some(id) => self.agreement(&id).await?, None => None } {
+                self.end_agreement(&agreed, "it was never final: the other side did not take it as such").await?;
+            }
             if self.commit_negotiation(step, Outcome::default()).await? {
                 return Ok(());
             }

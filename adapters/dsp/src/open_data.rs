@@ -13,7 +13,7 @@ use waybill_model::{Problem, ProblemCode};
 const OFFERED: [&str; 3] = ["application/ld+json", "text/turtle", "application/json"];
 const STRING: &str = "http://www.w3.org/2001/XMLSchema#string";
 
-/// The route of the catalogue for data portals. For everybody.
+/// The route of the catalogue for data portals. For everybody, where the configuration opens it.
 pub fn routes(connector: &Connector) -> Router {
     let this = connector.clone();
     let options = RouteOptions { own_auth: true, ..RouteOptions::default() };
@@ -25,12 +25,16 @@ pub fn routes(connector: &Connector) -> Router {
 
 impl Connector {
     fn answer_open_data(&self, request: &Request) -> Response {
+        let config = self.config();
+        if !config.about.open_data {
+            let problem = Problem::new(ProblemCode("not-found"), 404, "Nothing is here", "this hub keeps no catalogue for data portals");
+            return Response::problem(&problem.help("Its operator opens one with `open_data = true` in [dataspace]."));
+        }
         let lines: Vec<&str> = request.headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
         let Some(kind) = chosen(&lines.join(",")) else {
             let problem = Problem::new(ProblemCode("not-acceptable"), 406, "No acceptable media type", "the catalogue is told in no media type that the caller accepts");
             return Response::problem(&problem.at("Accept").help(format!("Accept one of {}.", OFFERED.join(", "))));
         };
-        let config = self.config();
         let graph = dcat::graph(&config);
         let body = if kind == "text/turtle" { turtle(&graph) } else { json_ld(&graph, &dcat::place(&config)).to_string().into_bytes() };
         let tag = etag_of(&body);

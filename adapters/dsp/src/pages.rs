@@ -120,7 +120,7 @@ impl Connector {
             let request = OutRequest::post(&url, "application/json", json!({"@context": [CONTEXT], "@type": "CatalogRequestMessage"}).to_string());
             let answer = self.ask(who, request, bounds.page).await?;
             let next = answer.headers.get_all(header::LINK).iter().filter_map(|v| v.to_str().ok()).find_map(next_page);
-            let Ok(Value::Object(page)) = serde_json::from_slice(&answer.body) else { return Err(refused("the answer is no JSON object")) };
+            let Ok(Value::Object(page)) = self.offered(&answer.body).await? else { return Err(refused("the answer is no JSON object")) };
             if page.get("@type").and_then(Value::as_str) != Some("Catalog") {
                 return Err(refused("the answer is no Catalog"));
             }
@@ -152,7 +152,14 @@ impl Connector {
     /// 502 when it cannot be had.
     pub async fn fetch_dataset(&self, who: &Participant, address: &str, id: &str) -> Result<Value, Fault> {
         let url = format!("{}/catalog/datasets/{}", address.trim_end_matches('/'), crate::connector::segment(id));
-        self.ask(who, OutRequest::get(url), Bounds::ASKED.page).await?.json().map_err(|e| failed(&e.to_string()))
+        let answer = self.ask(who, OutRequest::get(url), Bounds::ASKED.page).await?;
+        self.offered(&answer.body).await?.map_err(|e| failed(&e.to_string()))
+    }
+
+    /// What is offered, in the short form of the protocol. A policy that is not understood whole is not shown in part.
+    async fn offered(&self, body: &[u8]) -> Result<serde_json::Result<Value>, Fault> {
+        let short = crate::foreign::short(&self.0.contexts, body, false).await.map_err(|fault| refused(&fault.detail))?;
+        Ok(short.map_or_else(|| serde_json::from_slice(body), Ok))
     }
 
     async fn ask(&self, who: &Participant, request: OutRequest, most: usize) -> Result<InResponse, Fault> {
@@ -168,7 +175,7 @@ impl Connector {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let told = answer.json::<Value>().ok().map(|body| crate::client::said(&body)).unwrap_or_default();
+        let told = crate::client::said(&self.answered(&answer.body).await);
         Err(failed(&format!("status {}{told}", answer.status.as_u16())))
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_gate::Licence;
 use waybill_http::{Caller, Credential, ResolveToken, Resolved, Tenants, encode_component, problems};
-use waybill_model::{DateTime, Iri, Principal, Problem, Scope, TenantId};
+use waybill_model::{DateTime, Iri, Principal, Problem, ProblemCode, Scope, TenantId};
 
 /// The names of a process's tokens. Those of one kind open nothing of another.
 pub(crate) struct TokenKind {
@@ -99,14 +99,13 @@ impl Connector {
         let offered = config.participant(&transfer.talk.participant).into_iter().flat_map(|who| config.offered(&transfer.dataset, who));
         let until = offered.map(|o| o.until).reduce(|a, b| Some(a?.max(b?))).flatten();
         let tokens = self.issue_for(transfer, until, now);
-        let pid = encode_component(&transfer.talk.id);
         let mut properties = vec![
             ("authorization".to_owned(), tokens.access_token.clone()),
             ("authType".to_owned(), "bearer".to_owned()),
             ("expiresIn".to_owned(), tokens.expires_in.to_string()),
             ("refreshToken".to_owned(), tokens.refresh_token),
             ("refreshEndpoint".to_owned(), format!("{base}/dsp/token")),
-            (format!("{WAYBILL}deletions"), format!("{base}/dsp/deletions/{pid}")),
+            deletions(base, &transfer.talk.id),
         ];
         // The Eclipse EDC reads what it knows under its own names.
         properties.push((format!("{EDC}endpoint"), endpoint.clone()));
@@ -164,8 +163,13 @@ impl Connector {
         })
     }
 
-    /// The scope a transfer's own consumer has at the deletion endpoint.
+    /// The scope a transfer's or data flow's own consumer has at the deletion endpoint.
     pub(crate) async fn scope_by_token(&self, token: &str, pid: &str) -> Result<Option<Scope>, Fault> {
+        if let Some(claims) = self.claims(token, FLOW.access).filter(|c| c.tid == pid) {
+            let found = self.data_flow(&claims.tid).await?.filter(|f| f.role == Role::Provider && !f.is_scripted());
+            let Some(flow) = found else { return Ok(None) };
+            return Ok(self.flow_agreed(&flow).await?.and_then(|agreed| self.scope_of(&agreed)));
+        }
         let Some(claims) = self.claims(token, TRANSFER.access).filter(|c| c.tid == pid) else { return Ok(None) };
         let found = self.transfer(&claims.tid).await?.filter(|t| t.talk.role == Role::Provider);
         let Some(transfer) = found else { return Ok(None) };
@@ -219,12 +223,26 @@ impl Connector {
             self.running().remove(id);
             return Ok(false);
         }
+        let gone = self.config().participant(&transfer.talk.participant).is_none();
+        if gone && !transfer.state.is_some_and(TransferState::is_final) {
+            return self.close_untold(&transfer).await.map(|()| true);
+        }
         if transfer.state.is_some_and(TransferState::is_final) {
             self.rest_feed(&transfer).await?;
             self.running().remove(id);
             return Ok(false);
         }
         if transfer.talk.pending.is_none() { self.tend_one(&transfer).await } else { Ok(false) }
+    }
+
+    /// Ends a transfer of a participant that is configured no more. There is nobody to tell.
+    async fn close_untold(&self, transfer: &Transfer) -> Result<(), Fault> {
+        let reason = "the participant is not registered here any more";
+        if let Some(agreed) = self.agreement(&transfer.agreement).await? {
+            self.end_agreement(&agreed, reason).await?;
+        }
+        let own = Failure { code: "agreement-over".into(), reason: reason.to_owned(), side: Role::Provider };
+        self.end_transfer_untold(&transfer.talk.id, own).await
     }
 
     async fn tend_one(&self, transfer: &Transfer) -> Result<bool, Fault> {
@@ -276,8 +294,19 @@ impl Connector {
         if offered.peek().is_none() {
             return Some("the dataset is not offered to this participant any more".into());
         }
-        let purpose = agreed.purpose.as_ref().is_none_or(|p| offered.any(|o| o.purposes.contains(p)));
+        let purpose = agreed.purpose.as_ref().is_none_or(|p| offered.any(|o| self.offered_for(o, p)));
         (!purpose).then(|| "the dataset is not offered for this purpose any more".into())
+    }
+
+    /// Whether a dataset is offered for `purpose`, or for a broader one.
+    pub(crate) fn offered_for(&self, offering: &Offering, purpose: &Iri) -> bool {
+        offering.purposes.iter().any(|broad| broad == purpose || self.covers(broad, purpose))
+    }
+
+    /// Whether `narrow` is part of `broad`, by the scheme of purposes that this hub goes by.
+    pub(crate) fn covers(&self, broad: &Iri, narrow: &Iri) -> bool {
+        let purposes = self.hub().governance().purposes.clone();
+        purposes.covers(broad.as_str(), narrow.as_str(), purposes.version())
     }
 
     /// Ends an agreement: its licence opens nothing from now on.
@@ -307,12 +336,25 @@ impl Connector {
     }
 }
 
+/// The property of a data address that says where to ask what may be seen no more.
+pub(crate) fn deletions(base: &str, id: &str) -> (String, String) {
+    (format!("{WAYBILL}deletions"), format!("{base}/dsp/deletions/{}", encode_component(id)))
+}
+
 impl ResolveToken for Connector {
     fn resolve<'a>(&'a self, token: &'a str) -> Resolved<'a> {
         Box::pin(async move {
-            let found = match self.claims(token, TRANSFER.access) {
-                Some(claims) => self.opened(&claims).await.map(|found| found.map(|(_, agreed)| agreed)),
-                None => self.opened_flow(&self.claims(token, FLOW.access)?).await.map(|found| found.map(|(_, agreed)| agreed)),
+            let (claims, transfer) = match self.claims_once(token, TRANSFER.access) {
+                Some(claims) => (claims, true),
+                None => (self.claims_once(token, FLOW.access)?, false),
+            };
+            if claims.exp <= self.now().seconds() {
+                return Some(Err(expired()));
+            }
+            let found = if transfer {
+                self.opened(&claims).await.map(|found| found.map(|(_, agreed)| agreed))
+            } else {
+                self.opened_flow(&claims).await.map(|found| found.map(|(_, agreed)| agreed))
             };
             let over = || problems::invalid_token("the transfer of this token is not started, or its agreement is over");
             let agreed = match found {
@@ -332,6 +374,12 @@ impl ResolveToken for Connector {
             }))
         })
     }
+}
+
+/// A token of this hub's whose time is over.
+fn expired() -> Problem {
+    Problem::new(ProblemCode("token-expired"), 401, "The token's time is over", "this token of a transfer or a data flow is older than it may be")
+        .help("Renew it: send the refresh token to the refreshEndpoint of the data address.")
 }
 
 fn not_decided(fault: &Fault) -> Problem {

@@ -158,6 +158,13 @@ impl<M> Talk<M> {
             Role::Consumer => "providerPid",
         }
     }
+    /// The member of a message that holds this side's identifier.
+    pub fn own_name(&self) -> &'static str {
+        match self.role {
+            Role::Provider => "providerPid",
+            Role::Consumer => "consumerPid",
+        }
+    }
     /// The act that the script has for `state`, which is then used up.
     pub fn next_act(&mut self, state: &str) -> Option<String> {
         let Strategy::Scripted(list) = &mut self.strategy else { return None };

@@ -2,7 +2,7 @@
 
 use crate::catalog;
 use crate::connector::Connector;
-use crate::decode::{MAX_MESSAGE, message};
+use crate::decode::{MAX_MESSAGE, Message, json_only};
 use crate::fault::{ErrorKind, Fault};
 use crate::machine::{NegotiationMessage, Role, TransferMessage};
 use crate::vocab::{CONTEXT, VERSION};
@@ -89,6 +89,12 @@ pub fn routes(connector: &Connector) -> Router {
 }
 
 impl Connector {
+    /// The message of a request, in any form of JSON-LD.
+    async fn message(&self, request: &Request, kind: &str) -> Result<Message, Fault> {
+        json_only(request)?;
+        crate::foreign::read(&self.0.contexts, &request.body, kind).await
+    }
+
     /// The versions this hub speaks.
     fn versions(&self) -> Value {
         let mut entry = json!({"version": VERSION, "path": PATH, "binding": "HTTPS", "serviceId": self.config().participant});
@@ -163,7 +169,7 @@ impl Connector {
     async fn answer_catalog(&self, request: Request) -> Response {
         let answer = async {
             let who = self.who(&request).await?;
-            let asked = message(&request, "CatalogRequestMessage")?.filter()?;
+            let asked = self.message(&request, "CatalogRequestMessage").await?.filter()?;
             let number = |name: &str, otherwise: usize| match request.query.get(name) {
                 None => Ok(otherwise),
                 Some(text) => text.parse().map_err(|_| Fault::bad(name, "it must be a whole number")),
@@ -201,9 +207,9 @@ impl Connector {
         let answer = async {
             let who = self.who(&request).await?;
             let begun = if kind == NegotiationMessage::Request {
-                self.take_request(&who, &message(&request, "ContractRequestMessage")?).await?
+                self.take_request(&who, &self.message(&request, "ContractRequestMessage").await?).await?
             } else {
-                self.take_offer(&who, &message(&request, "ContractOfferMessage")?).await?
+                self.take_offer(&who, &self.message(&request, "ContractOfferMessage").await?).await?
             };
             // What the process is answered with is where this message led, whatever was decided on it.
             let mut body = Self::negotiation_body(&begun);
@@ -229,7 +235,7 @@ impl Connector {
         let read = async {
             let who = self.who(&request).await.map_err(|_| Fault::missing())?;
             let there = self.negotiation(&pid).await?.filter(|n| n.talk.participant == who.id).ok_or_else(Fault::missing)?;
-            let said = message(&request, name).map_err(|f| (f, &there)).map_err(|(f, _)| f)?;
+            let said = self.message(&request, name).await?;
             // Which event it is follows from who may say which.
             let kind = kind.unwrap_or(if there.talk.role == Role::Provider { NegotiationMessage::Accepted } else { NegotiationMessage::Finalized });
             Ok((who, said, kind))
@@ -250,7 +256,7 @@ impl Connector {
     async fn answer_transfer_request(&self, request: Request) -> Response {
         let answer = async {
             let who = self.who(&request).await?;
-            let begun = self.take_transfer_request(&who, &message(&request, "TransferRequestMessage")?).await?;
+            let begun = self.take_transfer_request(&who, &self.message(&request, "TransferRequestMessage").await?).await?;
             let mut body = Self::transfer_body(&begun);
             body["state"] = "REQUESTED".into();
             Ok(Response::json(201, &body))
@@ -274,7 +280,7 @@ impl Connector {
         let read = async {
             let who = self.who(&request).await.map_err(|_| Fault::missing())?;
             self.transfer(&pid).await?.filter(|t| t.talk.participant == who.id).ok_or_else(Fault::missing)?;
-            Ok((who, message(&request, name)?))
+            Ok((who, self.message(&request, name).await?))
         };
         let (who, said) = match read.await {
             Ok(read) => read,

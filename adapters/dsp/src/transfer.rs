@@ -237,6 +237,25 @@ impl Connector {
         Err(busy())
     }
 
+    /// Ends a transfer of which there is nobody to tell.
+    pub(crate) async fn end_transfer_untold(&self, id: &str, why: Failure) -> Result<(), Fault> {
+        for _ in 0..TRIES {
+            let Some(Entry { state: mut next, revision, .. }) = self.transfers().get::<Transfer>(id).await? else { return Err(Fault::missing()) };
+            if next.state.is_some_and(TransferState::is_final) {
+                return Ok(());
+            }
+            let now = self.now();
+            next.talk.pending = None;
+            next.state = Some(TransferState::Terminated);
+            next.talk.failure = Some(why.clone());
+            let step = self.transfer_step(&next, Some(revision), json!({"at": now, "ended": why.reason, "state": next.state}), now);
+            if self.commit_transfer(step).await? {
+                return Ok(());
+            }
+        }
+        Err(busy())
+    }
+
     /// The pending message was taken.
     pub(crate) async fn transfer_taken(&self, id: &str, number: u64, answer: &Value) -> Result<(), Fault> {
         for _ in 0..TRIES {

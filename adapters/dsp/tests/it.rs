@@ -4,6 +4,8 @@
 mod answers;
 #[path = "it/bad.rs"]
 mod bad;
+#[path = "it/data_flows.rs"]
+mod data_flows;
 #[path = "it/deals.rs"]
 mod deals;
 #[path = "it/early.rs"]
@@ -43,9 +45,12 @@ mod suite;
 #[path = "it/support.rs"]
 mod support;
 
+use messages::fixtures as messages_of_all_kinds;
+
 mod it {
     mod crawl;
     mod dcat;
+    mod foreign;
     mod inline;
     #[path = "own_messages.rs"]
     mod messages;

@@ -1,5 +1,6 @@
 //! The NGSI-LD core @contexts, made from one table of terms (`schemas/contexts/core.tsv`).
 
+use crate::dspace;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, OnceLock};
 use waybill_model::DEFAULT_VOCAB;
@@ -100,8 +101,16 @@ fn proof() -> &'static Value {
     READ.get_or_init(|| serde_json::from_str(PROOF).unwrap_or(Value::Null))
 }
 
-/// A document that is bundled beside the core: today the data-integrity vocabulary of W3C.
+/// A document that is bundled beside the core: the data-integrity vocabulary of W3C, and what messages of a dataspace name.
 pub(crate) fn bundled(url: &str) -> Option<Arc<Value>> {
     static MADE: OnceLock<Arc<Value>> = OnceLock::new();
-    (url == DATA_INTEGRITY).then(|| MADE.get_or_init(|| Arc::new(json!({ "@context": proof()[DATA_INTEGRITY] }))).clone())
+    if url == DATA_INTEGRITY {
+        return Some(MADE.get_or_init(|| Arc::new(json!({ "@context": proof()[DATA_INTEGRITY] }))).clone());
+    }
+    dspace::documents().get(url).cloned()
+}
+
+/// The URLs of all that is bundled beside the core.
+pub(crate) fn bundled_urls() -> impl Iterator<Item = &'static str> {
+    std::iter::once(DATA_INTEGRITY).chain(dspace::documents().keys().copied())
 }

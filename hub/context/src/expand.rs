@@ -17,7 +17,7 @@ pub fn expand_jsonld(text: &str, context: &Context) -> Result<String, DecodeErro
     let tape = read(text)?;
     match streaming(context, tape.root()) {
         Ok(out) => Ok(out),
-        Err(Stop::Odd) => oracle::expand(text, context).map_err(refuse),
+        Err(Stop::Odd) => oracle::expand(text, context, false).map_err(refuse),
         Err(Stop::Wrong(why)) => Err(refuse(why.to_owned())),
     }
 }
@@ -28,7 +28,7 @@ pub fn expand_jsonld(text: &str, context: &Context) -> Result<String, DecodeErro
 /// As [`expand_jsonld`].
 pub fn expand_jsonld_generally(text: &str, context: &Context) -> Result<String, DecodeError> {
     read(text)?;
-    oracle::expand(text, context).map_err(refuse)
+    oracle::expand(text, context, false).map_err(refuse)
 }
 
 /// Whether the streaming path takes this document.

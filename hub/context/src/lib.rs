@@ -8,6 +8,7 @@ mod context;
 mod contexts;
 mod core;
 mod decode;
+mod dspace;
 mod encode;
 mod error;
 mod expand;
@@ -15,6 +16,7 @@ mod hash;
 mod names;
 mod oracle;
 mod remote;
+mod strict;
 mod tape;
 mod write;
 
@@ -26,6 +28,8 @@ pub use decode::{
 };
 pub use encode::{ContextPlace, EncodeOptions, Format, Languages, default_geometry, encode_entity, encode_geojson};
 pub use compact::{compact_jsonld, compact_jsonld_generally, compacts_streaming};
+pub use dspace::{DSPACE, DSPACE_EDC, DSPACE_ODRL};
 pub use expand::{expand_jsonld, expand_jsonld_generally, expands_streaming};
+pub use strict::expand_jsonld_strictly;
 pub use remote::{HttpFetch, StoreKeep};
 pub use error::{ContextError, DecodeError, Fault, NGSI_LD_ERRORS};

@@ -7,7 +7,8 @@ use crate::write;
 use json_ld::object::value::{Literal, Value as Scalar};
 use json_ld::object::{IndexedObject, Node, Object};
 use json_ld::syntax::{Parse, Print, TryFromJson, Value};
-use json_ld::{IriBuf, JsonLdProcessor, RemoteContextReference, RemoteDocument};
+use json_ld::expansion::{self, Action};
+use json_ld::{ExpandError, IriBuf, JsonLdProcessor, Options, RemoteContextReference, RemoteDocument};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
@@ -19,11 +20,13 @@ use waybill_model::{Clock, DateTime};
 fn loader() -> &'static HashMap<IriBuf, RemoteDocument> {
     static BUNDLED: OnceLock<HashMap<IriBuf, RemoteDocument>> = OnceLock::new();
     BUNDLED.get_or_init(|| {
-        let url = crate::core::DATA_INTEGRITY;
-        let text = crate::core::bundled(url).map(|document| document.to_string()).unwrap_or_default();
-        // INVARIANT: the bundled document is JSON and its URL an IRI; a test expands with it.
-        let found = IriBuf::new(url.to_owned()).ok().zip(Value::parse_str(&text).ok());
-        found.into_iter().map(|(iri, (document, _))| (iri.clone(), RemoteDocument::new(Some(iri), None, document))).collect()
+        let one = |url: &str| {
+            let text = crate::core::bundled(url).map(|document| document.to_string()).unwrap_or_default();
+            // INVARIANT: each bundled document is JSON and its URL an IRI; a test expands with it.
+            let (iri, (document, _)) = IriBuf::new(url.to_owned()).ok().zip(Value::parse_str(&text).ok())?;
+            Some((iri.clone(), RemoteDocument::new(Some(iri), None, document)))
+        };
+        crate::core::bundled_urls().filter_map(one).collect()
     })
 }
 
@@ -33,10 +36,17 @@ pub(crate) fn core_context() -> &'static Context {
     CORE.get_or_init(|| Contexts::offline(Clock::fixed(DateTime::from_seconds(0))).core())
 }
 
-/// Expands a document; its top-level `@context` is ignored, `context` acts.
-pub(crate) fn expand(text: &str, context: &Context) -> Result<String, String> {
+/// Expands a document; its top-level `@context` is ignored, `context` acts. `strict`: a member that means nothing is refused, not dropped.
+pub(crate) fn expand(text: &str, context: &Context, strict: bool) -> Result<String, String> {
     let document = with_context(text, context)?;
-    let expanded = at_once(document.expand(loader()))?.map_err(|e| named(e.code()))?;
+    let mut options = Options::<IriBuf>::default();
+    if strict {
+        options.expansion_policy.invalid = Action::Reject;
+    }
+    let expanded = at_once(document.expand_using(loader(), options))?.map_err(|e| match e {
+        ExpandError::Expansion(expansion::Error::KeyExpansionFailed(name)) => meaningless(&name),
+        other => named(other.code()),
+    })?;
     let mut out = String::from("[");
     for (i, object) in expanded.into_iter().enumerate() {
         if i > 0 {
@@ -46,6 +56,12 @@ pub(crate) fn expand(text: &str, context: &Context) -> Result<String, String> {
     }
     out.push(']');
     Ok(out)
+}
+
+/// What is said of a member that the @context gives no meaning.
+pub(crate) fn meaningless(name: &str) -> String {
+    let name: String = name.chars().take(80).collect();
+    format!("the member `{name}` means nothing under its @context")
 }
 
 /// Compacts a document that is expanded, or has its @context inside.
@@ -65,7 +81,7 @@ pub(crate) fn compact(text: &str, context: &Context) -> Result<String, String> {
 
 /// Brings an Entity of any JSON-LD shape to the common shape under the core @context.
 pub(crate) fn to_common_shape(text: &str, context: &Context, core: &Context) -> Result<String, String> {
-    let expanded = expand(text, context)?;
+    let expanded = expand(text, context, false)?;
     let nodes: Vec<serde_json::Value> = serde_json::from_str(&expanded).map_err(|e| e.to_string())?;
     if nodes.len() != 1 {
         return Err("the document is not one Entity".into());

@@ -4,6 +4,7 @@ mod it {
     mod contexts;
     mod core;
     mod decode;
+    mod dspace;
     mod expand;
     mod laws;
     mod models;

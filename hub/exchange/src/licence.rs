@@ -4,7 +4,7 @@ use crate::fault;
 use crate::follow::encode;
 use crate::hub::Hub;
 use crate::read::within_reach;
-use crate::restore::Note;
+use crate::restore::{Bounds, Note};
 use crate::rows::{Todo, key};
 use crate::scan::each_doc;
 use crate::write::put_todo;
@@ -57,6 +57,10 @@ impl Hub {
                 }
             }
             let mut batch = Batch::new();
+            if row.is_some() && !fault::off("exchange-licence-restored") {
+                // A backup has it as it was; what was taken from it stays taken.
+                batch.raise_epoch(encode(&Note::Changed { id: licence.id.clone(), bounds: Bounds::of(licence) }));
+            }
             batch.expect_doc(LICENCE, licence.id.as_str(), row.map(|row| row.revision));
             self.put_licence(&mut batch, licence);
             match self.commit(batch).await {

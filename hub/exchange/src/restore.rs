@@ -4,6 +4,7 @@ use crate::consent::told;
 use crate::hub::Hub;
 use serde::{Deserialize, Serialize};
 use waybill_consent::{ConsentBook, EnvelopeEvent};
+use waybill_gate::Licence;
 use waybill_journal::{Kind, Record};
 use waybill_model::{DateTime, Iri, Problem, ProblemCode, TenantId};
 use waybill_store::{Batch, Reader};
@@ -39,6 +40,13 @@ pub(crate) enum Note {
         /// Why.
         reason: String,
     },
+    /// A licence was changed to this.
+    Changed {
+        /// The agreement's id.
+        id: Iri,
+        /// What it covers at most.
+        bounds: Bounds,
+    },
     /// A person was erased.
     Erased {
         /// In whose store.
@@ -50,7 +58,86 @@ pub(crate) enum Note {
     },
 }
 
+/// What a licence covers at most. Its entities stand in it as hashes: an identifier may say whose they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Bounds {
+    purposes: Vec<Iri>,
+    types: Vec<Iri>,
+    attributes: Vec<Iri>,
+    ids: Vec<String>,
+    open: bool,
+    pairwise: bool,
+    from: Option<DateTime>,
+    until: Option<DateTime>,
+}
+
+/// The name of an entity in what a licence is bounded by.
+fn hashed(licence: &Iri, id: &Iri) -> String {
+    waybill_keys::hex(&waybill_keys::sha256(format!("{licence} {id}").as_bytes())[..16])
+}
+
+impl Bounds {
+    pub fn of(licence: &Licence) -> Self {
+        Self {
+            purposes: licence.purposes.clone(),
+            types: licence.types.clone(),
+            attributes: licence.attributes.clone(),
+            ids: licence.ids.iter().map(|id| hashed(&licence.id, id)).collect(),
+            open: licence.open,
+            pairwise: licence.pairwise,
+            from: licence.from,
+            until: licence.until,
+        }
+    }
+
+    /// `licence` as far as it lies within.
+    fn narrow(&self, licence: &Licence) -> Licence {
+        let mut out = licence.clone();
+        // A licence without a purpose is for what nobody has to agree to.
+        if !self.purposes.is_empty() || !out.purposes.is_empty() {
+            out.purposes.retain(|purpose| self.purposes.contains(purpose));
+            if out.purposes.is_empty() {
+                out.types.clear();
+            }
+        }
+        out.types.retain(|one| self.types.contains(one));
+        // None means all, so nothing in common must not come to that.
+        if out.attributes.is_empty() {
+            out.attributes.clone_from(&self.attributes);
+        } else if !self.attributes.is_empty() {
+            out.attributes.retain(|one| self.attributes.contains(one));
+            if out.attributes.is_empty() {
+                out.types.clear();
+            }
+        }
+        if !self.ids.is_empty() {
+            // Which they are is known only of those that the licence names.
+            out.ids.retain(|id| self.ids.contains(&hashed(&licence.id, id)));
+            if out.ids.is_empty() {
+                out.types.clear();
+            }
+        }
+        out.open &= self.open;
+        out.pairwise |= self.pairwise;
+        out.from = out.from.max(self.from);
+        out.until = [out.until, self.until].into_iter().flatten().min();
+        out
+    }
+}
+
 impl Hub {
+    /// Narrows a licence again to what it was changed to after the backup. Answers whether that took something away.
+    async fn narrow_again(&self, id: &Iri, bounds: &Bounds) -> Result<u64, Problem> {
+        let Some(known) = self.licence(id).await?.filter(|l| l.ended.is_none()) else { return Ok(0) };
+        let narrowed = bounds.narrow(&known);
+        if narrowed == known {
+            return Ok(0);
+        }
+        let mut batch = Batch::new();
+        self.put_licence(&mut batch, &narrowed);
+        self.commit(batch).await.map(|_| 1)
+    }
+
     /// Closes again what the store's ledger says was closed since the backup that this store was restored from. Does nothing on a store
     /// that was not restored.
     ///
@@ -132,6 +219,7 @@ impl Hub {
                 Err(problem) if problem.status == 404 => Ok(0),
                 other => other.map(|()| 1),
             },
+            Note::Changed { id, bounds } => self.narrow_again(&id, &bounds).await,
             Note::Erased { tenant, who, at } => {
                 let (hub, tenant_) = (self.clone(), tenant.clone());
                 let all = self.inner.store.read(move |r| ConsentBook::subjects(r, &tenant_).map_err(told)).await?;

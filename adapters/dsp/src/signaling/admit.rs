@@ -113,7 +113,11 @@ impl Connector {
         if !answer.status.is_success() {
             return Err(failed(format!("status {}", answer.status.as_u16())));
         }
-        answer.json().map_err(|e| failed(e.to_string()))
+        match crate::foreign::short(&self.0.contexts, &answer.body, false).await {
+            Ok(Some(agreement)) => Ok(agreement),
+            Ok(None) => answer.json().map_err(|e| failed(e.to_string())),
+            Err(fault) => Err(failed(fault.detail)),
+        }
     }
 }
 
@@ -143,12 +147,49 @@ fn check(policy: &Value, first: &First, offering: &Offering) -> Result<Terms, Fa
     }
 }
 
-/// Reads a policy. What is not understood is not assumed away: a constraint of another kind refuses the whole.
+/// What a rule may say: where else something stands in it, it is refused.
+const RULE: [&str; 7] = ["@id", "@type", "action", "target", "assigner", "assignee", "constraint"];
+/// What consumers may be bound to: what this hub's own offers ask of them. Withdrawn data is deleted there, and the person told.
+const DUTIES: [&str; 2] = ["delete", "inform"];
+/// What consumers may be forbidden.
+const FORBIDDEN: [&str; 1] = ["distribute"];
+
+/// The short name of what is of ODRL; anything else as it is.
+fn short(name: &str) -> &str {
+    name.strip_prefix("odrl:").or_else(|| name.strip_prefix(ODRL)).unwrap_or(name)
+}
+
+/// What binds or forbids beside the permission: by whom it has to be kept is the consumer, so it is enough that it is understood. What is not is
+/// refused by name.
+fn bound(policy: &Value, permission: &Value) -> Result<(), String> {
+    if let Some(odd) = permission.as_object().into_iter().flatten().map(|(name, _)| short(name)).find(|name| *name != "duty" && !RULE.contains(name)) {
+        return Err(format!("`{odd}` of its permission is not understood"));
+    }
+    if let Some(odd) = ["inheritFrom", "conflict"].into_iter().find(|name| policy.get(name).is_some()) {
+        return Err(format!("`{odd}` is not understood"));
+    }
+    let rules = [(permission.get("duty"), "duty", &DUTIES[..]), (policy.get("obligation"), "obligation", &DUTIES[..]), (policy.get("prohibition"), "prohibition", &FORBIDDEN[..])];
+    for (rules, kind, known) in rules {
+        for rule in rules.map(|r| r.as_array().map_or(std::slice::from_ref(r), Vec::as_slice)).into_iter().flatten() {
+            let action = rule.get("action").and_then(operand).map(short).unwrap_or_default();
+            let more = rule.as_object().into_iter().flatten().map(|(name, _)| short(name)).find(|name| *name == "constraint" || !RULE.contains(name));
+            match more {
+                Some(more) => return Err(format!("`{more}` of the {kind} `{action}` is not understood")),
+                None if !known.contains(&action) => return Err(format!("the {kind} `{action}` is not understood")),
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a policy. What is not understood is not assumed away: a constraint of another kind refuses the whole, and so does a duty or a prohibition.
 pub(crate) fn terms(policy: &Value) -> Result<Terms, Fault> {
     let unclear = |what: &str| Fault::new(403, "agreement-not-understood", "/agreementId", format!("the agreement's policy: {what}"));
     let permissions = policy.get("permission").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let [permission] = permissions else { return Err(unclear("exactly one permission is understood here")) };
-    let local = |name: &str, of: &str| name == of || name.strip_prefix("odrl:") == Some(of) || name.strip_prefix(ODRL) == Some(of);
+    bound(policy, permission).map_err(|what| unclear(&what))?;
+    let local = |name: &str, of: &str| short(name) == of;
     if !permission["action"].as_str().is_some_and(|a| local(a, "use")) {
         return Err(unclear("the permission is for another action than `use`"));
     }

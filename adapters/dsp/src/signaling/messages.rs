@@ -49,7 +49,7 @@ pub fn first(request: &Request) -> Result<First, Fault> {
         message.text(name)?;
     }
     let value = message.value();
-    for (name, kind) in [("claims", Value::is_object as fn(&Value) -> bool), ("metadata", Value::is_object), ("labels", Value::is_array)] {
+    for (name, kind) in [("claims", Value::is_object as fn(&Value) -> bool), ("metadata", Value::is_object), ("labels", |labels| labels.as_array().is_some_and(|all| all.iter().all(Value::is_string)))] {
         match value.get(name) {
             None if name != "claims" => {}
             Some(there) if kind(there) => {}

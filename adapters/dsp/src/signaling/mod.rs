@@ -6,6 +6,7 @@
 mod admit;
 mod flow;
 mod messages;
+mod register;
 mod renew;
 mod server;
 mod states;

@@ -8,7 +8,7 @@ use crate::connector::{Connector, TRIES, fresh_id};
 use crate::decode::DataAddress;
 use crate::fault::Fault;
 use crate::machine::Role;
-use crate::plane::{FLOW, NOBODY_LEFT, REFRESH_TIMES};
+use crate::plane::{FLOW, NOBODY_LEFT, REFRESH_TIMES, deletions};
 use crate::process::{Agreed, Failure};
 use serde_json::{Value, json};
 use waybill_exchange::{Entry, process_alias};
@@ -133,6 +133,7 @@ impl Connector {
             ("authorization".to_owned(), tokens.access_token),
             ("authType".to_owned(), "bearer".to_owned()),
             ("expiresIn".to_owned(), tokens.expires_in.to_string()),
+            deletions(base, &flow.id),
         ];
         if renews {
             properties.push(("refreshToken".to_owned(), tokens.refresh_token));

@@ -6,10 +6,9 @@
 //! token once somebody agrees again. When the agreement is over the flow is TERMINATED, and the same call says so.
 
 use super::flow::{Call, Flow};
-use super::messages::{HTTP_PULL, HTTP_PUSH, status};
+use super::messages::status;
 use super::states::{FlowEvent, FlowState};
-use crate::client::rest;
-use crate::config::{ControlPlane, DspConfig};
+use crate::config::ControlPlane;
 use crate::connector::{Connector, segment};
 use crate::fault::Fault;
 use crate::flow::{Kept, Sending, feed_id};
@@ -18,7 +17,7 @@ use crate::plane::{Claims, NOBODY_LEFT};
 use crate::process::{Agreed, Failure};
 use serde_json::{Value, json};
 use std::time::Duration;
-use waybill_http::{Method, OutRequest, header};
+use waybill_http::OutRequest;
 use waybill_model::DateTime;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -69,7 +68,7 @@ impl Connector {
     }
 
     /// A call to the control plane: why it failed, and whether it may be made again.
-    async fn ask_plane(&self, plane: &ControlPlane, request: OutRequest) -> Result<(), (String, bool)> {
+    pub(super) async fn ask_plane(&self, plane: &ControlPlane, request: OutRequest) -> Result<(), (String, bool)> {
         let request = request.auth(plane.auth.clone()).deadline(DEADLINE).max_response(MAX_ANSWER).template("dps");
         match self.0.client.send(request).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
@@ -219,30 +218,6 @@ impl Connector {
         let agreed = self.flow_agreed(&flow).await?.filter(|a| self.in_force(a));
         Ok(agreed.map(|agreed| (flow, agreed)))
     }
-
-    /// Tells the control plane of this data plane until it knows (DPS, "Registration"), where the configuration says so.
-    pub async fn register(self) {
-        for attempt in 1u32.. {
-            let config = self.config();
-            let Some(plane) = config.control_plane.clone().filter(|p| p.register) else { return };
-            let request = OutRequest::new(Method::PUT, format!("{}/dataplanes", plane.url)).body(registration(&config).to_string());
-            match self.ask_plane(&plane, request.header(header::CONTENT_TYPE, "application/json")).await {
-                Ok(()) => return,
-                Err((why, _)) => tracing::warn!("the control plane does not register this data plane: {why}"),
-            }
-            tokio::time::sleep(Duration::from_micros(rest(attempt).unsigned_abs())).await;
-        }
-    }
-}
-
-/// The DataPlaneRegistrationMessage. What the control plane is to show here is not in it: operators gave it to each other.
-fn registration(config: &DspConfig) -> Value {
-    json!({
-        "dataplaneId": config.participant,
-        "endpoint": format!("{}{}", config.base_url, super::server::PATH),
-        "profiles": [HTTP_PULL, HTTP_PUSH],
-        "authorization": {"type": "bearer"},
-    })
 }
 
 /// What a flow sends; nothing where the consumer fetches.

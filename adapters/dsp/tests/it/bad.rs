@@ -180,12 +180,19 @@ async fn a_member_that_is_missing_or_of_another_kind_is_named() {
                 assert!(reason.contains(&format!("/{name}")), "{} {name} as {other}: {reason}", case.path);
             }
         }
-        for (name, value) in [("@type", json!("Message")), ("@type", json!("TransferError")), ("@context", json!("https://w3id.org/dspace/2025/1/context.jsonld")), ("@context", json!(["https://other.example/context"]))] {
+        for (name, value, expected) in [("@type", json!("Message"), "bad-message"), ("@type", json!("TransferError"), "bad-message"), ("@context", json!(["https://other.example/context"]), "context-unknown")] {
             let mut with = case.good.clone();
             with[name] = value.clone();
             let (code, reason) = bench.refused_json(case, &format!("{name} as {value}"), &with).await;
-            assert!(code == "bad-message" && reason.starts_with(&format!("/{name}")), "{}: {code}: {reason}", case.path);
+            assert!(code == expected && reason.starts_with(&format!("/{name}")), "{}: {code}: {reason}", case.path);
         }
+    }
+    // Who answers was said when it began: an offer within a negotiation does not say it again.
+    for case in bench.cases.iter().filter(|c| c.path.ends_with("/offers") || c.path.ends_with("/request")).filter(|c| c.good.get("callbackAddress").is_none() && c.good.get("offer").is_some()) {
+        let mut with = case.good.clone();
+        with["callbackAddress"] = bench.cases[1].good["callbackAddress"].clone();
+        let (code, reason) = bench.refused_json(case, "callbackAddress once more", &with).await;
+        assert!(code == "bad-message" && reason.contains("`callbackAddress`"), "{}: {code}: {reason}", case.path);
     }
     all_good(&bench).await;
 }

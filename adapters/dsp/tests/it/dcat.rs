@@ -148,6 +148,7 @@ fn town() -> About {
         title: None,
         description: None,
         legislation: Vec::new(),
+        open_data: true,
     }
 }
 
@@ -297,7 +298,7 @@ async fn the_caller_chooses_the_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_of_few_words_is_told_too() {
-    let us = stand(About::default(), Vec::new()).await;
+    let us = stand(About { open_data: true, ..About::default() }, Vec::new()).await;
     let (text, tree) = (us.get("/dsp/dcat", Some("text/turtle")).await, us.get("/dsp/dcat", None).await);
     let graph = turtle(&text.body);
     assert_eq!(canonical(graph.clone()), canonical(json_ld(std::str::from_utf8(&tree.body).expect("text")).await));
@@ -310,8 +311,20 @@ async fn a_hub_of_few_words_is_told_too() {
         ("tel:+3212345", "vcard:hasTelephone", "tel:+3212345"),
         ("Town hall, first floor: ask there", "vcard:note", "Town hall, first floor: ask there"),
     ] {
-        let us = stand(About { contact: Some(contact.to_owned()), ..About::default() }, Vec::new()).await;
+        let us = stand(About { contact: Some(contact.to_owned()), open_data: true, ..About::default() }, Vec::new()).await;
         let graph = turtle(&us.get("/dsp/dcat", Some("text/turtle")).await.body);
         assert_eq!(texts(&graph, &of_class(&graph, "vcard:Kind")[0], property), [value]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_closed_unless_the_operator_opens_it() {
+    let us = stand(About { open_data: false, ..town() }, offers()).await;
+    let answer = us.get("/dsp/dcat", None).await;
+    assert_eq!(answer.status, 404);
+    assert!(!String::from_utf8_lossy(&answer.body).contains("urn:dataset"), "nothing of what is on offer");
+    let mut config = (*us.connector.config()).clone();
+    config.about.open_data = true;
+    us.connector.replace(config, Arc::new(MockIdentity));
+    assert_eq!(us.get("/dsp/dcat", None).await.status, 200, "from the next reading of the configuration on");
 }

@@ -2,11 +2,11 @@
 
 use crate::deals::{ADVICE, SET, agreements, code, ended, message, meters, negotiated, offer_seen, offered, pair, request};
 use crate::schemas::schemas;
-use crate::support::{CONTEXT, Node, Setup, Wire, eventually, free, iri, open_offering, token};
+use crate::support::{CONTEXT, Double, Node, Setup, Wire, eventually, free, iri, open_offering, token};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_dsp::{NegotiationState, Offering, Role, Strategy};
-use waybill_http::{Method, header};
+use waybill_http::{Method, Response, header};
 use waybill_model::{Clock, DateTime};
 
 #[tokio::test]
@@ -103,6 +103,78 @@ async fn a_narrower_offer_is_accepted_and_its_earlier_end_counts() {
     let earlier = DateTime::parse("2090-01-01T00:00:00Z").ok();
     assert_eq!(p.connector.agreement(&id).await.expect("read").expect("there").until, earlier, "the agreement ends when it says");
     assert_eq!(p.hub.licence(&iri(&id)).await.expect("read").expect("licensed").until, earlier, "and so does the licence");
+}
+
+#[tokio::test]
+async fn a_narrower_purpose_is_what_the_licence_is_for() {
+    const BROAD: &str = "https://w3id.org/waybill/purpose#GridOperation";
+    const NARROW: &str = "https://w3id.org/waybill/purpose#LoadForecast";
+    let (p, c) = pair(vec![Offering { purposes: vec![iri(BROAD)], ..meters() }]).await;
+    let own = offered(&c, &p, SET).await;
+    let mut narrower = own.clone();
+    constraint(&mut narrower, "purpose")["rightOperand"] = NARROW.into();
+    let mut both = own;
+    let mut more = constraint(&mut both, "purpose").clone();
+    more["rightOperand"] = NARROW.into();
+    both["permission"][0]["constraint"].as_array_mut().expect("constraints").push(more);
+    for offer in [narrower, both] {
+        let done = negotiated(&c, &p.address, offer, Strategy::Automatic).await;
+        assert_eq!(done.state, Some(NegotiationState::Finalized), "{:?}", done.talk.failure);
+        let id = done.agreement.expect("agreed")["@id"].as_str().expect("an id").to_owned();
+        let licence = p.hub.licence(&iri(&id)).await.expect("read").expect("licensed");
+        assert_eq!(licence.purposes, [iri(NARROW)], "not all that is offered");
+        let transfer = c.connector.request_transfer(&c.participant("p"), &p.address, &id, "HttpData-PULL", None).await.expect("begun");
+        // It is in force, though the dataset is on offer for the broader purpose alone.
+        p.connector.tend().await.expect("looked");
+        assert!(p.connector.agreement(&id).await.expect("read").expect("there").ended.is_none(), "{transfer}");
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_is_never_final_is_none() {
+    // A consumer that takes everything but the last word.
+    let consumer = Double::start(free(), |_, body| async move {
+        if body["eventType"] == "FINALIZED" { Response::json(400, &json!({"code": "no"})) } else { Response::json(200, &json!({})) }
+    })
+    .await;
+    let p = Setup::new("p", free(), &Clock::system()).knows("c", Some(consumer.base.clone())).offers([open_offering(SET)]).run().await;
+    let wire = p.seen_by(&token("c", "p"));
+    let offer = offer_seen(&wire, SET).await;
+    let (status, begun) = wire.post("/negotiations/request", &request("urn:uuid:c-1", &offer, &consumer.base)).await;
+    assert_eq!(status, 201, "{begun}");
+    let pid = begun["providerPid"].as_str().expect("begun").to_owned();
+    let (_, said) = consumer.nth("ContractAgreementMessage", 0).await;
+    let id = said["agreement"]["@id"].as_str().expect("an id").to_owned();
+    assert_eq!(wire.post(&format!("/negotiations/{pid}/agreement/verification"), &message("ContractAgreementVerificationMessage", &pid, "urn:uuid:c-1")).await.0, 200);
+    assert_eq!(ended(&p, &pid).await.state, Some(NegotiationState::Terminated));
+    let kept = p.connector.agreement(&id).await.expect("read").expect("kept");
+    assert!(kept.ended.is_some(), "{kept:?}");
+    assert!(p.hub.licence(&iri(&id)).await.expect("read").expect("kept").ended.is_some(), "and it opens nothing");
+    let ask = json!({"@context": [CONTEXT], "@type": "TransferRequestMessage", "consumerPid": "urn:uuid:t-1", "agreementId": id, "format": "HttpData-PULL", "callbackAddress": consumer.base});
+    assert!((400..500).contains(&wire.post("/transfers/request", &ask).await.0));
+
+    // As consumer: verified, and then no word more. Nothing can be asked for under it.
+    let provider = Double::start(free(), |_, body| async move {
+        if body["@type"] == "ContractRequestMessage" {
+            Response::json(201, &json!({"@context": [CONTEXT], "@type": "ContractNegotiation", "providerPid": "urn:uuid:p-1", "consumerPid": body["consumerPid"], "state": "REQUESTED"}))
+        } else {
+            Response::json(200, &json!({}))
+        }
+    })
+    .await;
+    let c = Setup::new("c", free(), &Clock::system()).knows("p", Some(provider.base.clone())).run().await;
+    let wire = c.seen_by(&token("p", "c"));
+    let offer = json!({"@id": "urn:offer:1", "@type": "Offer", "target": SET, "permission": [{"action": "use"}]});
+    let id = c.connector.negotiate(&c.participant("p"), &provider.base, offer.clone(), Strategy::Automatic).await.expect("begun");
+    wire.until(&format!("/negotiations/{id}"), "REQUESTED").await;
+    assert!(eventually(async || c.connector.negotiation(&id).await.expect("read").is_some_and(|n| n.talk.peer_pid.is_some())).await);
+    let mut said = message("ContractAgreementMessage", "urn:uuid:p-1", &id);
+    said["agreement"] = crate::deals::agreement("urn:agreement:1", &offer);
+    assert_eq!(wire.post(&format!("/negotiations/{id}/agreement"), &said).await.0, 200);
+    wire.until(&format!("/negotiations/{id}"), "VERIFIED").await;
+    assert!(agreements(&c).await.is_empty());
+    let refused = c.connector.request_transfer(&c.participant("p"), &provider.base, "urn:agreement:1", "HttpData-PULL", None).await;
+    assert!(refused.is_err(), "{refused:?}");
 }
 
 #[tokio::test]

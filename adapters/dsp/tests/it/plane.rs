@@ -103,6 +103,12 @@ async fn a_token_opens_what_was_agreed_for_whom_it_was_agreed() {
     for nothing in ["", "abc", "a.b.c", &token("c", "p")] {
         assert!(both.p.connector.resolve(nothing).await.is_none(), "`{nothing}` is none of the transfer's tokens");
     }
+    // Its time is over: it is known as a token of this hub's, and what to do is said.
+    let old = both.token(&id).await;
+    both.clock.advance_micros(301 * 1_000_000);
+    let problem = both.p.connector.resolve(&old).await.expect("one of its own").expect_err("too old");
+    assert_eq!((problem.status, problem.code.as_str()), (401, "token-expired"));
+    assert!(problem.help.is_some_and(|help| help.contains("Renew")));
     // One letter of the signature, and what another hub signs.
     let mut forged = both.token(&id).await.into_bytes();
     let last = forged.len() - 4;
@@ -224,10 +230,10 @@ async fn a_dataset_or_a_participant_that_is_configured_no_more_ends_the_transfer
     both.reconfigured(|config| config.participants.clear());
     assert!(both.opens(&at_b).await.is_none(), "at once");
     both.p.connector.tend().await.expect("looked");
-    // Whom it cannot tell it any more is waited for as long as for anybody who does not answer.
-    both.clock.advance_micros(3601 * 1_000_000);
-    let over = async || both.at_p(&b).await.state == Some(TransferState::Terminated) && both.at_p(&b).await.talk.pending.is_none();
-    assert!(eventually(over).await);
+    let over = both.at_p(&b).await;
+    assert_eq!((over.state, over.talk.pending.is_none()), (Some(TransferState::Terminated), true), "there is nobody to tell, and nobody is waited for");
+    assert!(over.talk.failure.is_some_and(|f| f.code == "agreement-over"));
+    assert!(both.p.connector.agreement(&two).await.expect("read").expect("there").ended.is_some());
     both.reconfigured(|config| {
         config.participants = vec![Arc::new(waybill_dsp::Participant {
             id: "c".into(),

@@ -6,15 +6,15 @@ use crate::support::{Double, Node, Setup, Wire, client_wire, eventually, free, i
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use waybill_dsp::Role::{self, Consumer as C, Provider as P};
-use waybill_dsp::{Conformance, ControlPlane, DATA_PLANE_PATH, FlowEvent, FlowState, HTTP_PULL, HTTP_PUSH, Offering, data_plane_routes, flow_next};
+use waybill_dsp::{Conformance, ControlPlane, DATA_PLANE_PATH, FlowEvent, FlowState, Format, HTTP_PULL, HTTP_PUSH, Offering, data_plane_routes, flow_next};
 use waybill_http::{Auth, Authenticator, Caller, Method, OutRequest, ResolveToken, Response, ServerConfig, ServerHandle, header, serve};
 use waybill_keys::{KeyRing, jws};
 use waybill_model::Clock;
 
 const TOKEN: &str = "plane-0123456789abcdef";
-const OPEN: &str = "urn:dataset:stations";
-const METERS: &str = "urn:dataset:meters";
-const ANNA: &str = "https://anna.example/#me";
+pub const OPEN: &str = "urn:dataset:stations";
+pub const METERS: &str = "urn:dataset:meters";
+pub const ANNA: &str = "https://anna.example/#me";
 
 /// From, side, what happens, to. The specification's figure, and its note that any state may be terminated.
 const EDGES: &[(&str, Role, &str, &str)] = &[
@@ -50,26 +50,26 @@ fn a_flow_takes_every_step_of_the_figure_and_no_other() {
 }
 
 /// A provider's data plane and its control plane.
-struct Stand {
-    p: Node,
-    clock: Clock,
-    plane: Double,
-    wire: Wire,
+pub struct Stand {
+    pub p: Node,
+    pub clock: Clock,
+    pub plane: Double,
+    pub wire: Wire,
     /// What the control plane shows as agreement, whatever the process.
-    agreement: Arc<Mutex<Value>>,
+    pub agreement: Arc<Mutex<Value>>,
     client: String,
     _server: ServerHandle,
 }
 
 impl Stand {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with("c".to_owned(), None).await
     }
 
     async fn with(client: String, conformance: Option<Conformance>) -> Self {
         let clock = Clock::system();
         let named: &'static str = Box::leak(client.clone().into_boxed_str());
-        let meters = Offering { types: vec![iri(METER)], personal: true, purposes: vec![iri(ADVICE)], ..open_offering(METERS) };
+        let meters = Offering { types: vec![iri(METER)], personal: true, purposes: vec![iri(ADVICE)], formats: Format::ALL.to_vec(), ..open_offering(METERS) };
         let other = Offering { to: vec!["somebody-else".into()], ..open_offering("urn:dataset:not-for-c") };
         let setup = Setup::new("p", free(), &clock).knows(named, None).offers([open_offering(OPEN), meters, other]);
         let (mut config, identity) = (setup.config(), setup.identity());
@@ -91,7 +91,7 @@ impl Stand {
         stand
     }
 
-    fn agrees(&self, id: &str, dataset: &str, constraints: &Value) {
+    pub fn agrees(&self, id: &str, dataset: &str, constraints: &Value) {
         let mut permission = json!({"action": "use"});
         if constraints.as_array().is_some_and(|l| !l.is_empty()) {
             permission["constraint"] = constraints.clone();
@@ -102,7 +102,7 @@ impl Stand {
         });
     }
 
-    fn message(&self, process: &str, agreement: &str, dataset: &str) -> Value {
+    pub fn message(&self, process: &str, agreement: &str, dataset: &str) -> Value {
         json!({
             "messageId": format!("m-{process}"), "participantId": "p", "counterPartyId": self.client, "dataspaceContext": "test", "processId": process,
             "agreementId": agreement, "datasetId": dataset, "profile": HTTP_PULL, "claims": {},
@@ -110,17 +110,17 @@ impl Stand {
     }
 
     /// A flow that is started: its identifier and the answer.
-    async fn started(&self, process: &str, agreement: &str, dataset: &str) -> (String, Value) {
+    pub async fn started(&self, process: &str, agreement: &str, dataset: &str) -> (String, Value) {
         let (status, body) = self.wire.post("/dataflows/start", &self.message(process, agreement, dataset)).await;
         assert_eq!((status, body["state"].as_str()), (200, Some("STARTED")), "{body}");
         (body["dataFlowId"].as_str().expect("an id").to_owned(), body)
     }
 
-    async fn says(&self, id: &str, name: &str, message: &str) -> (u16, Value) {
+    pub async fn says(&self, id: &str, name: &str, message: &str) -> (u16, Value) {
         self.wire.post(&format!("/dataflows/{id}/{name}"), &json!({"messageId": message})).await
     }
 
-    async fn state(&self, id: &str) -> String {
+    pub async fn state(&self, id: &str) -> String {
         self.wire.get(&format!("/dataflows/{id}/status")).await.1["state"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -129,22 +129,22 @@ impl Stand {
     }
 
     /// Refused with `code`, and nothing begun.
-    async fn refuses(&self, message: &Value, status: u16, code: &str) {
+    pub async fn refuses(&self, message: &Value, status: u16, code: &str) {
         let (found, body) = self.wire.post("/dataflows/start", message).await;
         assert_eq!((found, body["code"].as_str()), (status, Some(code)), "{body}");
     }
 
-    fn told(&self, name: &str) -> Vec<Value> {
+    pub fn told(&self, name: &str) -> Vec<Value> {
         self.plane.heard().into_iter().filter(|(path, _)| path.ends_with(&format!("/dataflow/{name}"))).map(|(_, body)| body).collect()
     }
 }
 
-fn property(body: &Value, name: &str) -> String {
+pub fn property(body: &Value, name: &str) -> String {
     let list = body["dataAddress"]["endpointProperties"].as_array().expect("properties");
     list.iter().find(|p| p["name"] == name).and_then(|p| p["value"].as_str()).expect("the property").to_owned()
 }
 
-fn purpose(of: &str) -> Value {
+pub fn purpose(of: &str) -> Value {
     json!({"leftOperand": "http://www.w3.org/ns/odrl/2/purpose", "operator": "isA", "rightOperand": of})
 }
 

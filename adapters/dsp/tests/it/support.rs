@@ -281,7 +281,7 @@ impl Double {
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
         let options = RouteOptions { own_auth: true, ..RouteOptions::default() };
         let mut router = Router::new();
-        for method in [Method::GET, Method::POST] {
+        for method in [Method::GET, Method::POST, Method::PUT] {
             let (heard, answer) = (heard.clone(), answer.clone());
             router = router.route_with(method, "/{*rest}", options, move |request: Request| {
                 let (path, body): Heard = (request.path.clone(), serde_json::from_slice(&request.body).unwrap_or_default());

@@ -248,6 +248,45 @@ async fn an_old_backup_brings_no_ended_licence_back() {
 }
 
 #[tokio::test]
+async fn an_old_backup_makes_no_narrowed_licence_wide_again() {
+    type Narrow = fn(&mut Licence);
+    let cases: [(&str, Narrow); 6] = [
+        ("types", |l| l.types = vec![iri(AIR)]),
+        ("purposes", |l| l.purposes = vec![iri("https://w3id.org/waybill/purpose#Research")]),
+        ("entities", |l| l.ids = vec![iri("urn:meter:2")]),
+        ("attributes", |l| l.attributes = vec![iri("https://w3id.org/example/other")]),
+        ("an end", |l| l.until = Some(waybill_model::DateTime::from_seconds(1))),
+        ("a beginning", |l| l.from = Some(waybill_model::DateTime::parse("2090-01-01T00:00:00Z").expect("a time"))),
+    ];
+    for (what, narrow) in cases {
+        let root = tempfile::tempdir().expect("a folder");
+        let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+        let world = World::at(&data, 0).await;
+        world.model("urn:meter:1", false).await;
+        let given = licence(AGREEMENT);
+        world.hub.license(&given).await.expect("licensed");
+        world.hub.store().backup(copy.clone()).await.expect("a backup");
+        let mut narrower = given.clone();
+        narrow(&mut narrower);
+        world.hub.license(&narrower).await.expect("narrowed");
+        world.hub.store().close().await;
+        drop(world);
+
+        waybill_store::Store::restore(&copy, &data).expect("restored");
+        let world = World::at(&data, 60).await;
+        let scope = under(AGREEMENT, ACME, ADVICE);
+        assert_eq!(world.seen(&scope).await.len(), 1, "{what}: the backup has it as it was");
+        world.hub.settle_restore().await.expect("settled");
+        assert_eq!(world.seen(&scope).await, BTreeSet::new(), "{what}: what was taken from it stays taken");
+        let now = world.hub.licence(&given.id).await.expect("read").expect("there");
+        assert_eq!(now.ended, None, "{what}: it did not end");
+        // Who gives it may give it again as it was; that is a decision of today.
+        world.hub.license(&given).await.expect("given anew");
+        assert_eq!(world.seen(&scope).await.len(), 1, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_follower_holds_under_a_licence_is_taken_back_when_it_is_over() {
     for how in ["ended", "over", "narrowed"] {
         let world = World::with_a_meter().await;
