@@ -169,7 +169,10 @@ async fn a_member_that_is_missing_or_of_another_kind_is_named() {
                 let mut with = case.good.clone();
                 with[*name] = other.clone();
                 let (code, reason) = bench.refused_json(case, &format!("{name} as {other}"), &with).await;
-                assert!(code == "bad-message" && reason.contains(&format!("/{name}")), "{} {name} as {other}: {code}: {reason}", case.path);
+                // Any text may be the name of a @context, and this hub knows only some.
+                let unknown = *name == "@context" && other.as_str().is_some_and(|text| !text.is_empty());
+                let (wanted, place) = if unknown { ("context-unknown", (*name).to_owned()) } else { ("bad-message", format!("/{name}")) };
+                assert!(code == wanted && reason.contains(&place), "{} {name} as {other}: {code}: {reason}", case.path);
             }
         }
         for name in case.typed {
