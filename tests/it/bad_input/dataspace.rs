@@ -322,7 +322,7 @@ fn a_callback_address_that_hangs_holds_up_nobody_and_one_that_changes_is_not_fol
     assert!(first[..read].starts_with(b"POST /dsp/negotiations/urn:uuid:hangs/agreement"), "{}", String::from_utf8_lossy(&first[..read]));
     assert!(!String::from_utf8_lossy(&first[..read]).contains(COMPANY), "no token of anybody");
 
-    // Meanwhile the company's own goes on: begun again under another address it is refused, and the address of a counter-offer is none.
+    // Meanwhile the company's own goes on: begun again under another address it is refused, and so is a counter-offer with one.
     let mut body = opens(&town, COMPANY, "urn:uuid:changes", "http://127.0.0.1:9/dsp");
     body["offer"] = offer(&town, COMPANY, HAGGLED);
     let changes = begun(&town, "/negotiations/request", COMPANY, &body);
@@ -333,8 +333,12 @@ fn a_callback_address_that_hangs_holds_up_nobody_and_one_that_changes_is_not_fol
         again["callbackAddress"] = other.into();
         door.refused(&door.send(&town, again.to_string().as_bytes()), "begun again under another address");
         again["providerPid"] = changes.as_str().into();
-        let counter = town.call("POST", &format!("/dsp/2025-1/negotiations/{changes}/request"), COMPANY, &[("Content-Type", JSON)], again.to_string().as_bytes());
-        assert_eq!(counter.status, 200, "a counter-offer is taken: {}", counter.text());
+        let counter = |body: &Value| town.call("POST", &format!("/dsp/2025-1/negotiations/{changes}/request"), COMPANY, &[("Content-Type", JSON)], body.to_string().as_bytes());
+        door.refused(&counter(&again), "a counter-offer with an address");
+        assert_eq!(until(&town, &changes, "REQUESTED")["counterPartyAddress"], address, "it does not move");
+        again.as_object_mut().expect("an object").remove("callbackAddress");
+        let taken = counter(&again);
+        assert_eq!(taken.status, 200, "a counter-offer without one is taken: {}", taken.text());
         assert_eq!(until(&town, &changes, "REQUESTED")["counterPartyAddress"], address, "it does not move");
     }
     assert_eq!(until(&town, &hangs, "REQUESTED")["counterPartyAddress"], json!(at), "who hangs is still waited for");
