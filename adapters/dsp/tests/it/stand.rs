@@ -1,7 +1,6 @@
 //! A connector over real sockets, and others for it to deal with: real ones of ours, scripted ones, and ones that say anything.
 
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,9 +83,7 @@ pub fn settings(id: &str, base_url: &str, participants: Vec<Participant>, offers
     }
 }
 
-pub fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
-}
+pub use crate::support::free;
 
 /// A connector that is served, and crawls.
 pub struct Stand {

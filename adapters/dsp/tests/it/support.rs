@@ -25,7 +25,16 @@ pub fn iri(text: &str) -> Iri {
 }
 
 pub fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+    use std::sync::atomic::{AtomicU32, Ordering};
+    // Below the ports that calls go out from: else one of those may take it before somebody listens there.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = u16::try_from(20_000 + number).expect("a port");
+        if let Ok(at) = std::net::TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()) {
+            return at;
+        }
+    }
 }
 
 pub fn noon() -> Clock {
